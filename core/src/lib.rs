@@ -1,0 +1,28 @@
+//! bellwether's domain: what is traded, what people want to be told, and when exactly that happens.
+//!
+//! **Core decides, the shell acts.** Facts and `now` go in, decisions come out. Deliberately absent: files, sockets, threads,
+//! async, a clock, randomness and the environment. So an evaluator can be replayed on a tape, raced against a slow
+//! oracle, and simulated for a year in a second.
+//!
+//! The vocabulary, one meaning each:
+//!
+//! | word | is |
+//! | --- | --- |
+//! | [`Instrument`](instrument::Instrument), [`Symbol`](instrument::Symbol) | what is traded; its name |
+//! | [`Tick`](tick::Tick) | one observed price |
+//! | [`Rule`](condition::Rule), [`Condition`](condition::Condition) | what an alert says |
+//! | [`Alert`](alert::Alert) | the user's standing wish |
+//! | [`Firing`](firing::Firing) | it happened |
+//! | [`Notification`](notification::Notification) | its words |
+//! | [`Delivery`](delivery::Delivery) | one firing on its way to one channel |
+//! | [`Board`](board::Board), [`Event`](event::Event) | the picture clients see; one change of it |
+
+pub mod alert;
+pub mod catalog;
+pub mod condition;
+pub mod firing;
+pub mod instrument;
+pub mod price;
+pub mod suggest;
+pub mod tick;
+pub mod time;
