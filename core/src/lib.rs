@@ -18,11 +18,18 @@
 //! | [`Board`](board::Board), [`Event`](event::Event) | the picture clients see; one change of it |
 
 pub mod alert;
+pub mod board;
 pub mod catalog;
 pub mod condition;
+pub mod config;
+pub mod delivery;
+pub mod event;
 pub mod firing;
 pub mod instrument;
 pub mod price;
+pub mod protocol;
+pub mod rate;
+pub mod retry;
 pub mod suggest;
 pub mod tick;
 pub mod time;

@@ -1,0 +1,470 @@
+//! The configuration: every setting, its default, and what is wrong with a file that cannot be taken.
+//!
+//! This module reads text, never files or the environment: the binary finds the file, and hands over what secrets resolve to.
+//! `config.example.toml` documents every key; a test holds it equal to the defaults.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use serde::Deserialize;
+
+use crate::{condition::ChannelName, instrument::FeedId, time::Span};
+
+/// All settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The local HTTP server.
+    pub server: Server,
+    /// The person who runs it.
+    pub user: User,
+    /// Where prices come from.
+    pub feeds: Feeds,
+    /// Where firings go.
+    pub channels: Channels,
+    /// What is kept.
+    pub data: Data,
+    /// What is written to the log.
+    pub log: Log,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Where to listen. Absent: 127.0.0.1:8000, or a free port when that one is taken.
+    pub listen: Option<SocketAddr>,
+    /// Allows an address other than this machine's own loopback, for a server behind a proxy that speaks TLS.
+    pub allow_remote: bool,
+    /// Further names that requests may carry in `Host`.
+    pub allowed_hosts: Vec<String>,
+    /// Further origins whose pages may use the API, such as `https://alerts.example.org`.
+    pub allowed_origins: Vec<String>,
+    /// Whether new accounts may be made.
+    pub registration: bool,
+    /// How long a login lasts.
+    pub token_lifetime: Span,
+    /// The key that signs logins, at least 32 bytes. Absent: made at the first start and kept in the data folder.
+    pub jwt_secret: Option<Secret>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            allow_remote: false,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            registration: true,
+            token_lifetime: Span::from_seconds(12 * 3600),
+            jwt_secret: None,
+        }
+    }
+}
+
+/// `[user]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct User {
+    /// IANA time zone of dates in alerts and of times in messages. Absent: the system's.
+    pub timezone: Option<String>,
+    /// Channels of alerts that name none.
+    pub default_channels: Vec<ChannelName>,
+}
+
+impl Default for User {
+    fn default() -> Self {
+        Self { timezone: None, default_channels: vec![ChannelName::new("desktop")] }
+    }
+}
+
+/// `[feeds]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Feeds {
+    /// Coinbase Exchange.
+    pub coinbase: Coinbase,
+    /// `CoinGecko`.
+    pub coingecko: Coingecko,
+    /// Yahoo Finance.
+    pub yahoo: Yahoo,
+    /// The simulated market, on only in the demo.
+    pub simulated: Simulated,
+}
+
+/// `[feeds.coinbase]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Coinbase {
+    /// Whether it is used.
+    pub enabled: bool,
+    /// The WebSocket's address.
+    pub ws_url: String,
+    /// From which silence of a connection it is opened anew.
+    pub silence: Span,
+}
+
+impl Default for Coinbase {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            ws_url: "wss://ws-feed.exchange.coinbase.com".to_owned(),
+            silence: Span::from_seconds(10),
+        }
+    }
+}
+
+/// `[feeds.coingecko]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Coingecko {
+    /// Whether it is used.
+    pub enabled: bool,
+    /// Where the API lives.
+    pub base_url: String,
+    /// A key, where one has been registered for.
+    pub api_key: Option<Secret>,
+    /// Which header the key goes into.
+    pub plan: CoingeckoPlan,
+    /// How often all its coins are asked for, in one call.
+    pub interval: Span,
+}
+
+impl Default for Coingecko {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            base_url: "https://api.coingecko.com/api/v3".to_owned(),
+            api_key: None,
+            plan: CoingeckoPlan::None,
+            interval: Span::from_seconds(60),
+        }
+    }
+}
+
+/// The plan of a `CoinGecko` key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CoingeckoPlan {
+    /// No key.
+    #[default]
+    None,
+    /// A free key: header `x-cg-demo-api-key`.
+    Demo,
+    /// A paid key: header `x-cg-pro-api-key`.
+    Pro,
+}
+
+/// `[feeds.yahoo]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Yahoo {
+    /// Whether it is used. It is unofficial: see `docs/feeds.md`.
+    pub enabled: bool,
+    /// Where the API lives.
+    pub base_url: String,
+    /// How often each instrument is asked for, 20 in one call. At least 30 s.
+    pub interval: Span,
+    /// The user agents it presents, the next one after a refusal.
+    pub user_agents: Vec<String>,
+}
+
+impl Default for Yahoo {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            base_url: "https://query1.finance.yahoo.com".to_owned(),
+            interval: Span::from_seconds(90),
+            user_agents: vec![
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)".to_owned(),
+                "Mozilla/5.0".to_owned(),
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
+            ],
+        }
+    }
+}
+
+/// `[feeds.simulated]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Simulated {
+    /// Whether the market is simulated; every other feed is off then.
+    pub enabled: bool,
+    /// The same seed gives the same market.
+    pub seed: u64,
+    /// Ticks a second, over all instruments.
+    pub rate: u32,
+}
+
+impl Default for Simulated {
+    fn default() -> Self {
+        Self { enabled: false, seed: 1, rate: 50 }
+    }
+}
+
+/// `[channels]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Channels {
+    /// Notifications on this machine's desktop.
+    pub desktop: Desktop,
+    /// Mail.
+    pub email: Option<Email>,
+    /// Text messages by Twilio.
+    pub sms: Option<Sms>,
+    /// Webhooks by name; `via webhook` is the one called `default`.
+    pub webhook: BTreeMap<String, Webhook>,
+}
+
+/// `[channels.desktop]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Desktop {
+    /// Whether it is used.
+    pub enabled: bool,
+}
+
+impl Default for Desktop {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// How a connection to a mail server is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    /// TLS after `STARTTLS`, which the server must offer.
+    #[default]
+    Starttls,
+    /// TLS from the first byte.
+    Implicit,
+    /// None; only for a server on this machine.
+    None,
+}
+
+/// `[channels.email]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Email {
+    /// The mail server.
+    pub host: String,
+    /// Its port. Absent: 587, 465 for implicit TLS, 25 for none.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// How the connection is protected.
+    #[serde(default)]
+    pub tls: MailTls,
+    /// The account; absent: no login.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Its password.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// The sender, such as `bellwether <me@example.org>`. Absent: the account name.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// The recipients. Absent: the sender.
+    #[serde(default)]
+    pub to: Vec<String>,
+    /// A file of further certificate authorities in PEM, for a server with a certificate of its own.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `[channels.sms]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sms {
+    /// The Twilio account, `AC` and 32 hexadecimal digits.
+    pub account_sid: String,
+    /// Its token.
+    pub auth_token: Secret,
+    /// The sending number (E.164) or messaging service (`MG…`).
+    pub from: String,
+    /// The receiving numbers (E.164).
+    pub to: Vec<String>,
+    /// Where the API lives.
+    #[serde(default = "twilio")]
+    pub base_url: String,
+}
+
+fn twilio() -> String {
+    "https://api.twilio.com".to_owned()
+}
+
+/// Whose form a webhook's body takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WebhookPreset {
+    /// Standard Webhooks 1.0: signed JSON.
+    #[default]
+    Standard,
+    /// ntfy: `{"topic","title","message",…}`.
+    Ntfy,
+    /// Telegram `sendMessage`.
+    Telegram,
+    /// Discord.
+    Discord,
+    /// Slack.
+    Slack,
+    /// Pushover.
+    Pushover,
+    /// Gotify.
+    Gotify,
+}
+
+/// `[channels.webhook.NAME]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Where it is posted to. It may hold a token, so it counts as a secret.
+    pub url: Secret,
+    /// Whose form the body takes.
+    #[serde(default)]
+    pub preset: WebhookPreset,
+    /// The signing secret of `standard`: `whsec_` and base64.
+    #[serde(default)]
+    pub secret: Option<Secret>,
+    /// A bearer token (ntfy), application token (Pushover) or application key (Gotify).
+    #[serde(default)]
+    pub token: Option<Secret>,
+    /// The topic (ntfy), chat id (Telegram) or user key (Pushover).
+    #[serde(default)]
+    pub target: Option<String>,
+}
+
+/// `[data]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// How long one-minute bars are kept.
+    pub keep_bars: Span,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { keep_bars: Span::from_seconds(30 * 86_400) }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,bellwether_daemon::ingest=debug`.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A value that must not be shown: written inline, or as `{ env = "X" }` or `{ file = "…" }`. Prints `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// The value itself.
+    Value(String),
+    /// The name of an environment variable that holds it.
+    Env(String),
+    /// The path of a file that holds it (a systemd credential is one).
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Secret {
+    /// The value. Empty while the secret has not been resolved, which the binary does before anything starts.
+    pub fn expose(&self) -> &str {
+        match self {
+            Self::Value(value) => value,
+            Self::Env(_) | Self::File(_) => "",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text, { env = \"VARIABLE\" } or { file = \"PATH\" }")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Secret, E> {
+                Ok(Secret::Value(text.to_owned()))
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
+                use serde::de::Error as _;
+                let wanted = || A::Error::custom("expected { env = \"VARIABLE\" } or { file = \"PATH\" }");
+                let secret = match map.next_key::<String>()?.as_deref() {
+                    Some("env") => Secret::Env(map.next_value()?),
+                    Some("file") => Secret::File(map.next_value()?),
+                    _ => return Err(wanted()),
+                };
+                if map.next_key::<String>()?.is_some() { Err(wanted()) } else { Ok(secret) }
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl Config {
+    /// The channels that alerts may name, in the order in which they are listed.
+    pub fn channel_names(&self) -> Vec<ChannelName> {
+        let mut names = Vec::new();
+        if self.channels.desktop.enabled {
+            names.push(ChannelName::new("desktop"));
+        }
+        if self.channels.email.is_some() {
+            names.push(ChannelName::new("email"));
+        }
+        if self.channels.sms.is_some() {
+            names.push(ChannelName::new("sms"));
+        }
+        for name in self.channels.webhook.keys() {
+            names.push(if name == "default" {
+                ChannelName::new("webhook")
+            } else {
+                ChannelName::new(&format!("webhook:{name}"))
+            });
+        }
+        names
+    }
+
+    /// The feeds that are switched on.
+    pub fn enabled_feeds(&self) -> Vec<FeedId> {
+        if self.feeds.simulated.enabled {
+            return vec![FeedId::Simulated];
+        }
+        [
+            (FeedId::Coinbase, self.feeds.coinbase.enabled),
+            (FeedId::Coingecko, self.feeds.coingecko.enabled),
+            (FeedId::Yahoo, self.feeds.yahoo.enabled),
+        ]
+        .into_iter()
+        .filter_map(|(feed, enabled)| enabled.then_some(feed))
+        .collect()
+    }
+}
