@@ -1,1 +1,16 @@
+//! The daemon as a library: everything that touches the world.
+//!
+//! ```text
+//!  exchanges ──ingest──ticks──▶ evaluate ──firings──▶ notify ──▶ store (outbox) ──▶ workers ──▶ desktop, mail, SMS, webhook
+//!                                ▲      └──────events──────┐ │ events
+//!  clients ◀──HTTP, WebSocket── gateway ◀── hub (board) ◀──┴─┘
+//!                                └──changes (durable first)──▶ store
+//! ```
+//!
+//! Four roles, joined in [`daemon`] alone: they share channel ends and core types, and never call each other. Deliberately absent:
+//! reading the configuration file, the environment or signals (that is the binary's), and anything that decides when an alert
+//! fires (that is core's).
 
+mod clock;
+mod links;
+mod metrics;

@@ -1,0 +1,70 @@
+//! The channels between the roles: all there are, with their sizes and what happens when one is full.
+
+use bellwether_core::{
+    alert::AlertChange,
+    evaluator::Cut,
+    event::Event,
+    firing::Firing,
+    instrument::{FeedId, Symbol},
+    tick::{Candle, Tick},
+    time::Timestamp,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Feeds to evaluate. Full: the feed waits, and TCP pushes back to the exchange.
+pub(crate) const TICKS: usize = 4_096;
+/// Gateway to evaluate. Full: the request waits.
+pub(crate) const CHANGES: usize = 64;
+/// Evaluate to notify. Full: evaluation waits for the disk.
+pub(crate) const FIRINGS: usize = 1_024;
+/// All roles to the hub. Full: the sender waits; the hub never waits for clients.
+pub(crate) const EVENTS: usize = 4_096;
+
+/// What a feed tells the evaluator.
+#[derive(Clone, Debug)]
+pub(crate) enum Observation {
+    /// One price.
+    Tick(Tick),
+    /// Prices that came in one answer: admitted together, then judged.
+    Batch(Vec<Tick>),
+    /// Closed candles fetched after a gap, oldest first.
+    Backfill {
+        /// The instrument.
+        symbol: Symbol,
+        /// The candles.
+        candles: Vec<Candle>,
+        /// Who delivered them.
+        source: FeedId,
+        /// When they arrived.
+        received: Timestamp,
+    },
+}
+
+/// A change of an alert for the evaluator; `done` is answered once it has been taken in.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// The change, durable already.
+    pub(crate) change: AlertChange,
+    /// Told when the evaluator knows it.
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+/// What the evaluator hands over to be recorded, in one transaction.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Batch {
+    /// What fired.
+    pub(crate) firings: Vec<Firing>,
+    /// Everything in the evaluator's memory that changed since the batch before.
+    pub(crate) cut: Cut,
+    /// When the observation that fired was received by this program, for the latency figures.
+    pub(crate) started: Option<std::time::Instant>,
+}
+
+/// Where feeds put what they see.
+pub(crate) type Observations = mpsc::Sender<Observation>;
+/// Where every role tells what happened.
+pub(crate) type Events = mpsc::Sender<Event>;
+/// Where the gateway puts changes of alerts.
+pub(crate) type Changes = mpsc::Sender<Change>;
+/// Where the evaluator puts what is to be recorded.
+pub(crate) type Batches = mpsc::Sender<Batch>;

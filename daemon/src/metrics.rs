@@ -1,0 +1,212 @@
+//! Every metric's name, help and labels. Names are `<role>_<what>_<unit>`; counters end in `_total`.
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use bellwether_core::{condition::ChannelName, instrument::FeedId};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+/// Label `provider`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Provider {
+    provider: &'static str,
+}
+
+impl From<FeedId> for Provider {
+    fn from(feed: FeedId) -> Self {
+        Self { provider: feed.as_str() }
+    }
+}
+
+/// Labels `provider` and `reason`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Rejected {
+    provider: &'static str,
+    reason: &'static str,
+}
+
+/// Label `condition`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Condition {
+    condition: String,
+}
+
+/// Labels `channel` and `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Sending {
+    channel: String,
+    status: &'static str,
+}
+
+/// Label `channel`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ByChannel {
+    channel: String,
+}
+
+/// Labels `method` and `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Request {
+    method: String,
+    status: u16,
+}
+
+type ByProvider = Family<Provider, Histogram, fn() -> Histogram>;
+
+/// All metrics; cheap to clone, shared by all roles.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    registry: Arc<Registry>,
+    fetch_latency: ByProvider,
+    ticks: Family<Provider, Counter>,
+    ticks_rejected: Family<Rejected, Counter>,
+    reconnects: Family<Provider, Counter>,
+    /// Alerts that are judged.
+    pub(crate) alerts: Gauge,
+    triggered: Family<Condition, Counter>,
+    /// Time to judge one observation, in seconds.
+    pub(crate) evaluation: Histogram,
+    /// Time to commit one batch of firings, in seconds.
+    pub(crate) commit: Histogram,
+    /// From an observation's arrival to its firings' commit, in seconds.
+    pub(crate) tick_to_commit: Histogram,
+    sent: Family<Sending, Counter>,
+    queue_depth: Family<ByChannel, Gauge>,
+    queue_age: Family<ByChannel, Gauge<f64, AtomicU64>>,
+    /// Open WebSocket sessions.
+    pub(crate) sessions: Gauge,
+    requests: Family<Request, Counter>,
+}
+
+fn latency(start: f64) -> Histogram {
+    Histogram::new(exponential_buckets(start, 2.0, 16))
+}
+
+impl Metrics {
+    /// All metrics, registered.
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::default();
+        let metrics = Self {
+            registry: Arc::default(),
+            fetch_latency: Family::new_with_constructor(|| latency(0.001)),
+            ticks: Family::default(),
+            ticks_rejected: Family::default(),
+            reconnects: Family::default(),
+            alerts: Gauge::default(),
+            triggered: Family::default(),
+            evaluation: latency(0.000_000_5),
+            commit: latency(0.000_1),
+            tick_to_commit: latency(0.000_1),
+            sent: Family::default(),
+            queue_depth: Family::default(),
+            queue_age: Family::default(),
+            sessions: Gauge::default(),
+            requests: Family::default(),
+        };
+        let r = &mut registry;
+        r.register(
+            "ingestor_fetch_latency_seconds",
+            "Time from a request to a provider to its parsed answer; for streams, from the source's time to the arrival",
+            metrics.fetch_latency.clone(),
+        );
+        r.register("ingestor_ticks", "Prices handed to the evaluator", metrics.ticks.clone());
+        r.register("ingestor_ticks_rejected", "Prices that were not believed", metrics.ticks_rejected.clone());
+        r.register("ingestor_reconnects", "Connections opened after a failure", metrics.reconnects.clone());
+        r.register("evaluator_alerts", "Standing alerts", metrics.alerts.clone());
+        r.register("evaluator_alerts_triggered", "Firings by condition", metrics.triggered.clone());
+        r.register("evaluator_evaluation_seconds", "Time to judge one observation", metrics.evaluation.clone());
+        r.register("notifier_commit_seconds", "Time to record one batch of firings", metrics.commit.clone());
+        r.register(
+            "notifier_tick_to_commit_seconds",
+            "Time from an observation's arrival to its firings' commit",
+            metrics.tick_to_commit.clone(),
+        );
+        r.register("notifier_notifications_sent", "Attempts to deliver, by outcome", metrics.sent.clone());
+        r.register("notifier_queue_depth", "Deliveries waiting", metrics.queue_depth.clone());
+        r.register("notifier_queue_age_seconds", "Age of the oldest waiting delivery", metrics.queue_age.clone());
+        r.register("gateway_websocket_sessions", "Open WebSocket sessions", metrics.sessions.clone());
+        r.register("gateway_requests", "Answered HTTP requests", metrics.requests.clone());
+        Self { registry: Arc::new(registry), ..metrics }
+    }
+
+    /// The exposition in OpenMetrics text.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a String cannot fail");
+        text
+    }
+
+    /// A provider answered after `seconds`.
+    pub(crate) fn fetched(&self, feed: FeedId, seconds: f64) {
+        self.fetch_latency.get_or_create(&feed.into()).observe(seconds);
+    }
+
+    /// `count` prices were handed to the evaluator.
+    pub(crate) fn ticks(&self, feed: FeedId, count: u64) {
+        self.ticks.get_or_create(&feed.into()).inc_by(count);
+    }
+
+    /// A price was not believed.
+    pub(crate) fn rejected(&self, feed: FeedId, reason: &'static str) {
+        self.ticks_rejected.get_or_create(&Rejected { provider: feed.as_str(), reason }).inc();
+    }
+
+    /// A connection is opened after a failure.
+    pub(crate) fn reconnected(&self, feed: FeedId) {
+        self.reconnects.get_or_create(&feed.into()).inc();
+    }
+
+    /// An alert fired.
+    pub(crate) fn triggered(&self, condition: &str) {
+        self.triggered.get_or_create(&Condition { condition: condition.to_owned() }).inc();
+    }
+
+    /// An attempt to deliver ended: `sent`, `retry`, `dead`, `unknown`.
+    pub(crate) fn sent(&self, channel: &ChannelName, status: &'static str) {
+        self.sent.get_or_create(&Sending { channel: channel.to_string(), status }).inc();
+    }
+
+    /// How many deliveries of a channel wait, and how old the oldest is, in seconds.
+    pub(crate) fn queue(&self, channel: &ChannelName, depth: i64, age: f64) {
+        let label = ByChannel { channel: channel.to_string() };
+        self.queue_depth.get_or_create(&label).set(depth);
+        self.queue_age.get_or_create(&label).set(age);
+    }
+
+    /// A request was answered.
+    pub(crate) fn request(&self, method: &str, status: u16) {
+        self.requests.get_or_create(&Request { method: method.to_owned(), status }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exposition_has_the_names_that_others_rely_on() {
+        let metrics = Metrics::new();
+        metrics.fetched(FeedId::Yahoo, 0.2);
+        metrics.triggered("above");
+        metrics.sent(&ChannelName::new("email"), "sent");
+        metrics.queue(&ChannelName::new("email"), 2, 1.5);
+        let text = metrics.render();
+        for line in [
+            "ingestor_fetch_latency_seconds_count{provider=\"yahoo\"} 1",
+            "evaluator_alerts_triggered_total{condition=\"above\"} 1",
+            "notifier_notifications_sent_total{channel=\"email\",status=\"sent\"} 1",
+            "notifier_queue_depth{channel=\"email\"} 2",
+            "notifier_queue_age_seconds{channel=\"email\"} 1.5",
+        ] {
+            assert!(text.contains(line), "{line} is missing in:\n{text}");
+        }
+    }
+}
