@@ -31,5 +31,6 @@ pub mod protocol;
 pub mod rate;
 pub mod retry;
 pub mod suggest;
+pub mod text;
 pub mod tick;
 pub mod time;
