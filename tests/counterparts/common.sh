@@ -6,6 +6,7 @@ CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/bellwether-counterparts
 PYTHON=$CACHE/python/bin/python
 NAME=$(basename "$0")
 readonly HERE CACHE PYTHON NAME
+export PYTHONDONTWRITEBYTECODE=1 # the source tree stays as it was cloned
 
 die() { printf '%s: %s\n' "$NAME" "$*" >&2; exit 1; }
 
@@ -67,16 +68,26 @@ launch() { # DIR LOG COMMAND...
   printf '%s %s\n' "$!" "$(started_at "$!")" >> "$dir/pids"
 }
 
-# When a process started, in ticks since boot. Tells a process from a later one that was given the same id.
-started_at() { local stat; stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0; stat=${stat##*) }; cut -d' ' -f20 <<< "$stat"; }
+# When a process started, in ticks since boot; nothing if it has ended. Tells a process from a later one that was
+# given the same id. A zombie has ended, however late somebody collects it.
+started_at() {
+  local stat fields
+  stat=$(cat "/proc/$1/stat" 2> /dev/null) || return 0
+  read -ra fields <<< "${stat##*) }"
+  [ "${fields[0]}" = Z ] || printf '%s\n' "${fields[19]}"
+}
 
-# Ends what `launch` started, the last first. Safe to repeat.
+# Ends what `launch` started, the last first, and returns when it has ended. Safe to repeat.
 stop_all() {
-  local pid since
+  local pid since signal _
   [ -f "$1/pids" ] || return 0
-  tac "$1/pids" | while read -r pid since; do
-    [ "$(started_at "$pid")" != "$since" ] || kill "$pid" 2>/dev/null || true
-  done
+  while read -r pid since; do
+    for signal in TERM KILL; do
+      [ "$(started_at "$pid")" = "$since" ] || break
+      kill -s "$signal" "$pid" 2> /dev/null || break
+      for _ in $(seq 60); do [ "$(started_at "$pid")" = "$since" ] || break; sleep 0.05; done
+    done
+  done < <(tac "$1/pids")
   rm -f "$1/pids"
 }
 
