@@ -23,6 +23,7 @@ pub mod catalog;
 pub mod condition;
 pub mod config;
 pub mod delivery;
+pub mod evaluator;
 pub mod event;
 pub mod explain;
 pub mod firing;

@@ -1,0 +1,273 @@
+//! Which ticks and candles are believed (`docs/alerts.md`, B3 and B4), and the state of one instrument that decides it.
+
+use rust_decimal::Decimal;
+
+use super::{
+    cut::InstrumentMemory,
+    exact,
+    index::Watchlist,
+    window::{Observation, Reach, Track, divided},
+};
+use crate::{
+    condition::SessionScope,
+    instrument::{FeedId, Instrument, Symbol},
+    price::Price,
+    tick::{Candle, Session, Tick},
+    time::{Span, Timestamp},
+};
+
+/// A source time further ahead of the receive time than this is a wrong clock.
+const AHEAD: Span = Span::from_seconds(60);
+
+/// What became of a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Admission {
+    /// Believed and evaluated.
+    Accepted,
+    /// So far from the last price that a second one has to agree.
+    Held,
+    /// Not believed; nothing changed.
+    Rejected(Rejection),
+}
+
+impl Admission {
+    /// The word for a metric's label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Held => "held",
+            Self::Rejected(rejection) => rejection.as_str(),
+        }
+    }
+}
+
+/// Why a tick was not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// At or below zero, where the instrument cannot trade.
+    NotPositive,
+    /// Older than what is already known.
+    OutOfOrder,
+    /// The same price at the same time again.
+    Duplicate,
+    /// Too old to say anything about the present.
+    Stale,
+    /// Nobody knows this instrument.
+    UnknownInstrument,
+}
+
+impl Rejection {
+    /// The word for a metric's label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotPositive => "not_positive",
+            Self::OutOfOrder => "out_of_order",
+            Self::Duplicate => "duplicate",
+            Self::Stale => "stale",
+            Self::UnknownInstrument => "unknown_instrument",
+        }
+    }
+}
+
+/// One instrument as the evaluator sees it.
+#[derive(Debug)]
+pub(super) struct Market {
+    pub(super) symbol: Symbol,
+    /// False while only an alert has named it.
+    listed: bool,
+    allow_nonpositive: bool,
+    outlier_pct: Option<Decimal>,
+    outlier_window: Span,
+    pub(super) stale_after: Span,
+    pub(super) delay: Span,
+    pub(super) regular: Track,
+    /// All sessions; absent as long as only the regular one was seen, which is then the same.
+    pub(super) extended: Option<Box<Track>>,
+    held: Option<(Timestamp, Price)>,
+    seq: u64,
+    pub(super) reach: Reach,
+    /// Alerts that see the regular session, and those that see all.
+    pub(super) watch: [Watchlist; 2],
+    pub(super) dirty: bool,
+}
+
+/// What [`Market::admit`] says of a tick.
+pub(super) enum Verdict {
+    /// Recorded, at this time.
+    Recorded(Timestamp),
+    /// Recorded as the first and too old to be evaluated: it only arms.
+    FirstButStale(Timestamp),
+    Held,
+    Rejected(Rejection),
+}
+
+/// One point of a candle: its time, its price, and whether it is the last.
+pub(super) type Point = (Timestamp, Price, bool);
+
+impl Market {
+    pub(super) fn new(symbol: Symbol) -> Self {
+        let unlisted = Instrument::unlisted(symbol);
+        let mut market = Self {
+            symbol,
+            listed: false,
+            allow_nonpositive: false,
+            outlier_pct: None,
+            outlier_window: Span::ZERO,
+            stale_after: Span::ZERO,
+            delay: Span::ZERO,
+            regular: Track::default(),
+            extended: None,
+            held: None,
+            seq: 0,
+            reach: Reach::default(),
+            watch: [Watchlist::default(), Watchlist::default()],
+            dirty: false,
+        };
+        market.configure(&unlisted);
+        market.listed = false;
+        market
+    }
+
+    pub(super) fn configure(&mut self, instrument: &Instrument) {
+        self.listed = true;
+        self.allow_nonpositive = instrument.allow_nonpositive;
+        self.outlier_pct = instrument.outlier_pct;
+        self.outlier_window = instrument.outlier_window;
+        self.stale_after = instrument.stale_after;
+        self.delay = instrument.delay;
+    }
+
+    pub(super) fn track(&self, scope: SessionScope) -> &Track {
+        match (scope, &self.extended) {
+            (SessionScope::Extended, Some(track)) => track,
+            _ => &self.regular,
+        }
+    }
+
+    /// The last observation of any session.
+    pub(super) fn last(&self) -> Option<&Observation> {
+        self.track(SessionScope::Extended).last.as_ref()
+    }
+
+    /// Whether an observation of this time still says something at `now`.
+    pub(super) fn is_fresh(&self, ts: Timestamp, now: Timestamp) -> bool {
+        now.since(ts) <= self.stale_after
+    }
+
+    /// Decides on a tick, and records it when it is believed. `rx` never decreases.
+    pub(super) fn admit(&mut self, tick: &Tick, rx: Timestamp) -> Verdict {
+        if !self.listed {
+            return Verdict::Rejected(Rejection::UnknownInstrument);
+        }
+        if !self.admissible(tick.price) {
+            return Verdict::Rejected(Rejection::NotPositive);
+        }
+        let ts = tick.exchange_time.filter(|ts| *ts <= rx.plus(AHEAD)).unwrap_or(rx);
+        let last = self.last().copied();
+        if let Some(last) = last {
+            if ts < last.ts {
+                return Verdict::Rejected(Rejection::OutOfOrder);
+            }
+            if ts == last.ts && tick.price == last.price {
+                return Verdict::Rejected(Rejection::Duplicate);
+            }
+        }
+        let observation =
+            Observation { ts, price: tick.price, session: tick.session, source: tick.source, received: rx };
+        if !self.is_fresh(ts, rx) {
+            if last.is_some() {
+                return Verdict::Rejected(Rejection::Stale);
+            }
+            self.record(observation, None);
+            return Verdict::FirstButStale(ts);
+        }
+        if let (Some(percent), Some(last)) = (self.outlier_pct, last)
+            && ts.since(last.ts) <= self.outlier_window
+            && differs(tick.price, last.price, percent)
+        {
+            let agreed = self.held.is_some_and(|(at, held)| at < ts && !differs(tick.price, held, percent));
+            if !agreed {
+                if self.held.is_none_or(|(at, _)| ts >= at) {
+                    self.held = Some((ts, tick.price));
+                }
+                return Verdict::Held;
+            }
+        }
+        self.held = None;
+        self.record(observation, None);
+        Verdict::Recorded(ts)
+    }
+
+    fn admissible(&self, price: Price) -> bool {
+        self.allow_nonpositive || price.is_positive()
+    }
+
+    /// Records an observation; `candle` is the end of the candle that it is a point of.
+    pub(super) fn record(&mut self, observation: Observation, candle: Option<Timestamp>) {
+        self.seq += 1;
+        let (seq, reach) = (self.seq, self.reach);
+        if observation.session == Session::Regular {
+            self.regular.push(observation, candle, seq, reach);
+        } else if self.extended.is_none() {
+            self.extended = Some(Box::new(self.regular.clone()));
+        }
+        if let Some(extended) = &mut self.extended {
+            extended.push(observation, candle, seq, reach);
+        }
+    }
+
+    /// The observations that a candle stands for; none where it does not count.
+    pub(super) fn points(&self, candle: &Candle, rx: Timestamp) -> Vec<Point> {
+        let Candle { from, to, open, high, low, close, .. } = *candle;
+        let last = self.last().map(|l| l.ts);
+        let consistent = from < to && low <= open && low <= close && open <= high && close <= high;
+        let counts = self.listed && to <= rx && consistent && self.admissible(low) && last.is_none_or(|l| to > l);
+        if !counts {
+            return Vec::new();
+        }
+        if last.is_some_and(|l| from < l) {
+            return vec![(to, close, true)];
+        }
+        let third = |n: i64| from.plus(Span::from_millis(to.since(from).as_millis() / 3).times(n));
+        let (second, fourth) = if close >= open { (low, high) } else { (high, low) };
+        vec![(from, open, false), (third(1), second, false), (third(2), fourth, false), (to, close, true)]
+    }
+
+    /// Divides everything recorded by `ratio`.
+    pub(super) fn split(&mut self, ratio: Decimal) {
+        self.regular.split(ratio);
+        if let Some(extended) = &mut self.extended {
+            extended.split(ratio);
+        }
+        self.held = self.held.map(|(ts, price)| (ts, divided(price, ratio)));
+    }
+
+    pub(super) fn memory(&self) -> InstrumentMemory {
+        InstrumentMemory {
+            symbol: self.symbol,
+            regular: self.regular.written(self.reach),
+            extended: self.extended.as_ref().map(|t| t.written(self.reach)),
+            held: self.held.map(|(ts, price)| (ts.as_micros(), price.decimal())),
+        }
+    }
+
+    pub(super) fn remember(&mut self, memory: InstrumentMemory) {
+        self.seq = memory.regular.seq.max(memory.extended.as_ref().map_or(0, |t| t.seq));
+        self.regular = memory.regular;
+        self.extended = memory.extended.map(Box::new);
+        self.held = memory.held.map(|(ts, price)| (Timestamp::from_micros(ts), Price::new(price)));
+    }
+
+    /// Who delivers it, as far as is known.
+    pub(super) fn source(&self) -> FeedId {
+        self.last().map_or(FeedId::Tape, |l| l.source)
+    }
+}
+
+/// Whether `price` lies more than `percent` of `base` away from it.
+fn differs(price: Price, base: Price, percent: Decimal) -> bool {
+    let (price, base) = (price.decimal(), base.decimal());
+    let (high, low) = if price >= base { (price, base) } else { (base, price) };
+    let hundred = Decimal::ONE_HUNDRED;
+    exact::compare(&[&[high, hundred]], &[&[base.abs(), percent], &[low, hundred]]).is_gt()
+}

@@ -1,0 +1,357 @@
+//! What users and the shell do to alerts: changes, splits, and the restart (`docs/alerts.md`, B5 and B13).
+
+use rust_decimal::Decimal;
+
+use super::{
+    Evaluator, Manner,
+    cut::{AlertMemory, Cut},
+    index::Plan,
+    place,
+    state::{Leg, Memory, Slot, counts, evaluated_text, is_price},
+    step::{self, Scene, Seen},
+    window::{divided, multiplied},
+};
+use crate::{
+    alert::{Alert, AlertChange, AlertId},
+    condition::{Condition, Hysteresis, Operand, PriceRange},
+    firing::Firing,
+    instrument::{Instrument, Symbol},
+    price::Price,
+    time::Timestamp,
+};
+
+/// How far a fresh start goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// Nothing is reset.
+    None,
+    /// Reset and armed, not evaluated.
+    Armed,
+    /// Reset, armed, and judged by the last fresh price.
+    Judged,
+}
+
+impl Slot {
+    fn new(alert: Alert, memory: Memory, legs: Vec<Leg>) -> Self {
+        Self { alert, memory, legs, plan: Plan::Idle, fired_in: None, over: false, dirty: false }
+    }
+
+    /// What has to outlive the process.
+    pub(super) fn written(&self) -> AlertMemory {
+        AlertMemory {
+            id: self.alert.id,
+            version: self.alert.version,
+            text: evaluated_text(&self.alert.rule),
+            paused: self.alert.paused,
+            memory: self.memory.clone(),
+        }
+    }
+}
+
+impl Evaluator {
+    /// The evaluator as it was when the last of `memory`'s cuts was taken; nothing fires. An alert without a memory, or
+    /// with one of another text, is started afresh: armed by the last known price, judged at its next observation.
+    pub fn restore(instruments: impl IntoIterator<Item = Instrument>, alerts: Vec<Alert>, memory: Cut) -> Self {
+        let mut evaluator = Self::new(instruments);
+        for instrument in memory.instruments {
+            let market = evaluator.market(instrument.symbol);
+            let market = &mut evaluator.markets[market as usize];
+            market.remember(instrument);
+            evaluator.rx = market.last().map_or(evaluator.rx, |l| evaluator.rx.max(l.received));
+        }
+        let mut memories: std::collections::HashMap<AlertId, AlertMemory> =
+            memory.alerts.into_iter().map(|a| (a.id, a)).collect();
+        for alert in alerts {
+            let known = memories.remove(&alert.id).filter(|m| {
+                let resumed = m.paused && !alert.paused;
+                !resumed && m.memory.terms.len() == alert.rule.terms.len() && m.text == evaluated_text(&alert.rule)
+            });
+            evaluator.revive(alert, known);
+        }
+        evaluator
+    }
+
+    fn revive(&mut self, mut alert: Alert, known: Option<AlertMemory>) {
+        let legs = self.legs(&alert);
+        let number = if let Some(known) = known {
+            let missed = known.version < alert.version && known.memory.snoozed != alert.snoozed_until;
+            let mut memory = known.memory;
+            if missed && alert.snoozed_until.is_some() {
+                memory.hush(alert.snoozed_until);
+            }
+            alert.snoozed_until = memory.snoozed;
+            self.insert(Slot::new(alert, memory, legs))
+        } else {
+            let memory = Memory::fresh(alert.rule.terms.len(), 0, alert.snoozed_until, alert.updated);
+            let number = self.insert(Slot::new(alert, memory, legs));
+            self.arm(number);
+            self.mark(number);
+            number
+        };
+        self.replan(number);
+    }
+
+    /// Takes a change of an alert; false where its version is not newer than the known one, and nothing happened.
+    pub fn apply(&mut self, change: AlertChange, now: Timestamp, out: &mut Vec<Firing>) -> bool {
+        let (id, version) = (change.id(), change.version());
+        let known = self.slot(id).map(|s| s.alert.version).max(self.buried.get(&id).copied());
+        if known.is_some_and(|known| version <= known) {
+            return false;
+        }
+        self.begin(now);
+        match change {
+            AlertChange::Delete { .. } => {
+                self.remove(id);
+                self.buried.insert(id, version);
+            }
+            AlertChange::Put(alert) => self.change(alert, out, |_| Start::None, |_| {}),
+            AlertChange::Pause(alert) => self.change(Alert { paused: true, ..alert }, out, |_| Start::None, |_| {}),
+            AlertChange::Resume(alert) => {
+                let stopped = |old: &Slot| old.alert.paused || old.memory.done;
+                let start = |old: &Slot| if stopped(old) { Start::Judged } else { Start::None };
+                self.change(Alert { paused: false, ..alert }, out, start, |_| {});
+            }
+            AlertChange::Snooze(alert) => {
+                let until = alert.snoozed_until;
+                let start = |old: &Slot| if old.memory.done { Start::Armed } else { Start::None };
+                self.change(alert, out, start, |memory| memory.hush(until));
+            }
+            AlertChange::Acknowledge(alert) => self.change(
+                alert,
+                out,
+                |_| Start::None,
+                |memory| {
+                    if let Some(episode) = &mut memory.episode {
+                        episode.acknowledged |= episode.fired;
+                    }
+                },
+            ),
+        }
+        true
+    }
+
+    /// Puts the new version in the place of the old one. `start` says what the command itself begins afresh; a changed rule, a
+    /// pause that is over and a prolonged end do so anyway.
+    fn change(
+        &mut self,
+        mut alert: Alert,
+        out: &mut Vec<Firing>,
+        start: impl FnOnce(&Slot) -> Start,
+        effect: impl FnOnce(&mut Memory),
+    ) {
+        let Some(number) = self.slot_of.get(&alert.id).copied() else {
+            let legs = self.legs(&alert);
+            let memory = Memory::fresh(alert.rule.terms.len(), 0, alert.snoozed_until, self.rx);
+            let number = self.insert(Slot::new(alert, memory, legs));
+            self.activate(number, Start::Judged, out);
+            return;
+        };
+        let legs = self.legs(&alert);
+        self.register(number, Plan::Idle);
+        let rx = self.rx;
+        let Some(slot) = &mut self.slots[number as usize] else { return };
+        let rewritten = !slot.alert.rule.evaluates_like(&alert.rule);
+        let resumed = slot.alert.paused && !alert.paused;
+        let old = &slot.alert;
+        let expired = !old.paused && !slot.memory.done && old.rule.until.is_some_and(|until| rx >= until);
+        let outside_differs = old.rule != alert.rule;
+        let by_command = start(slot);
+        let begin = if rewritten || resumed || (expired && outside_differs) { Start::Judged } else { by_command };
+        if rewritten {
+            slot.memory.snoozed = None;
+        }
+        if begin != Start::None {
+            let Memory { count, snoozed, .. } = slot.memory;
+            slot.memory = Memory::fresh(alert.rule.terms.len(), count, snoozed, rx);
+        }
+        effect(&mut slot.memory);
+        alert.snoozed_until = slot.memory.snoozed;
+        slot.alert = alert;
+        slot.legs = legs;
+        slot.over = false;
+        self.activate(number, begin, out);
+    }
+
+    /// The second half of a fresh start: arming from the last known price, and one evaluation with what is still fresh.
+    fn activate(&mut self, number: u32, start: Start, out: &mut Vec<Firing>) {
+        self.mark(number);
+        if start != Start::None {
+            self.arm(number);
+        }
+        let fresh = if start == Start::Judged { self.fresh(number) } else { Vec::new() };
+        if fresh.is_empty() {
+            self.replan(number);
+        } else {
+            self.visit(number, &fresh, Manner::default(), out);
+        }
+    }
+
+    fn arm(&mut self, number: u32) {
+        let Some(slot) = &mut self.slots[number as usize] else { return };
+        if !slot.alert.paused {
+            let scene = Scene { markets: &self.markets, rx: self.rx, input: self.input, within_candle: false };
+            step::arm(slot, &scene, |_| true);
+        }
+    }
+
+    /// The last observations of the alert's instruments that are still fresh.
+    fn fresh(&self, number: u32) -> Vec<Seen> {
+        let Some(slot) = &self.slots[number as usize] else { return Vec::new() };
+        let last = |market: u32| {
+            let found = &self.markets[market as usize];
+            let last = found.track(slot.alert.rule.session).last?;
+            found.is_fresh(last.ts, self.rx).then_some(Seen { market, ts: last.ts, session: last.session })
+        };
+        slot.markets().into_iter().filter_map(last).collect()
+    }
+
+    /// The first price of an instrument came too late to be judged: it only arms, and only terms on that instrument alone.
+    pub(super) fn arm_by_first(&mut self, seen: Seen) {
+        for number in 0..place(self.slots.len()) {
+            let Some(slot) = &mut self.slots[number as usize] else { continue };
+            let rule = &slot.alert.rule;
+            let concerned = slot.legs.contains(&Leg::One(seen.market)) && counts(rule.session, seen.session);
+            let over = slot.alert.paused || slot.memory.done || rule.until.is_some_and(|until| seen.ts >= until);
+            if concerned && !over {
+                let scene = Scene { markets: &self.markets, rx: self.rx, input: self.input, within_candle: false };
+                step::arm(slot, &scene, |leg| leg == Leg::One(seen.market));
+                self.mark(number);
+                self.replan(number);
+            }
+        }
+    }
+
+    /// `ratio` new units came for one old: everything recorded or written in the old ones is divided by it. Gives the alerts
+    /// whose text changed, each under its next version; what is not above zero is no split.
+    pub fn on_split(&mut self, symbol: Symbol, ratio: Decimal, received: Timestamp) -> Vec<Alert> {
+        self.begin(received);
+        let Some(&market) = self.market_of.get(&symbol) else { return Vec::new() };
+        if ratio <= Decimal::ZERO || ratio == Decimal::ONE {
+            return Vec::new();
+        }
+        self.markets[market as usize].split(ratio);
+        self.mark_market(market);
+        let mut changed = Vec::new();
+        for number in 0..place(self.slots.len()) {
+            let Some(slot) = &mut self.slots[number as usize] else { continue };
+            if !slot.legs.iter().any(|leg| leg.has(market)) {
+                continue;
+            }
+            if slot.split(symbol, ratio) {
+                slot.alert.version = slot.alert.version.saturating_add(1);
+                slot.alert.updated = self.rx;
+                changed.push(slot.alert.clone());
+            }
+            self.mark(number);
+            self.replan(number);
+        }
+        changed.sort_by_key(|a| a.id);
+        changed
+    }
+
+    /// Where the alert's operands are kept; makes room for instruments that are new, and for windows that reach further.
+    fn legs(&mut self, alert: &Alert) -> Vec<Leg> {
+        let mut legs = Vec::with_capacity(alert.rule.terms.len());
+        for term in &alert.rule.terms {
+            let leg = match term.operand {
+                Operand::Price(one) => Leg::One(self.market(one)),
+                Operand::Ratio(over, under) => Leg::Two(self.market(over), self.market(under)),
+            };
+            for market in leg.markets() {
+                let reach = &mut self.markets[market as usize].reach;
+                match term.condition {
+                    Condition::MoveIn { window, .. } => reach.within = reach.within.max(window),
+                    Condition::PercentVs { ago, .. } => reach.ago = reach.ago.max(ago),
+                    _ => {}
+                }
+            }
+            legs.push(leg);
+        }
+        legs
+    }
+
+    fn insert(&mut self, slot: Slot) -> u32 {
+        let id = slot.alert.id;
+        let number = if let Some(number) = self.free.pop() {
+            self.slots[number as usize] = Some(slot);
+            number
+        } else {
+            self.slots.push(Some(slot));
+            place(self.slots.len() - 1)
+        };
+        self.slot_of.insert(id, number);
+        self.buried.remove(&id);
+        number
+    }
+
+    fn remove(&mut self, id: AlertId) {
+        if let Some(number) = self.slot_of.remove(&id) {
+            self.register(number, Plan::Idle);
+            self.slots[number as usize] = None;
+            self.free.push(number);
+        }
+    }
+}
+
+/// What a split does to a price of this operand.
+#[derive(Clone, Copy)]
+enum Scale {
+    Divide(Decimal),
+    Multiply(Decimal),
+}
+
+impl Scale {
+    fn of(operand: &Operand, symbol: Symbol, ratio: Decimal) -> Option<Self> {
+        match *operand {
+            Operand::Price(one) => (one == symbol).then_some(Self::Divide(ratio)),
+            Operand::Ratio(over, under) if over == under => None,
+            Operand::Ratio(over, _) if over == symbol => Some(Self::Divide(ratio)),
+            Operand::Ratio(_, under) => (under == symbol).then_some(Self::Multiply(ratio)),
+        }
+    }
+
+    fn apply(self, price: &mut Price) {
+        *price = match self {
+            Self::Divide(ratio) => divided(*price, ratio),
+            Self::Multiply(ratio) => multiplied(*price, ratio),
+        };
+    }
+}
+
+impl Slot {
+    /// Rescales levels, bounds, references and hysteresis; says whether the text changed.
+    fn split(&mut self, symbol: Symbol, ratio: Decimal) -> bool {
+        let rule = &mut self.alert.rule;
+        let before = rule.clone();
+        if let Some(scale) = rule.terms.first().and_then(|t| Scale::of(&t.operand, symbol, ratio))
+            && let Some(Hysteresis::Absolute(by)) = &mut rule.hysteresis
+        {
+            scale.apply(by);
+        }
+        for (term, memory) in rule.terms.iter_mut().zip(&mut self.memory.terms) {
+            let Some(scale) = Scale::of(&term.operand, symbol, ratio) else { continue };
+            match &mut term.condition {
+                Condition::Compare { level, .. } | Condition::Crosses { level, .. } => scale.apply(level),
+                Condition::PercentFrom { reference, .. } => scale.apply(reference),
+                Condition::In(range)
+                | Condition::Outside(range)
+                | Condition::Enters(range)
+                | Condition::Exits(range) => {
+                    let PriceRange { lower, upper } = range;
+                    scale.apply(lower);
+                    scale.apply(upper);
+                }
+                Condition::PercentVs { .. } | Condition::Move { .. } | Condition::MoveIn { .. } => {}
+            }
+            memory.reference = memory.reference.map(|reference| match scale {
+                // A reference is a price that was seen: it is rounded as the recorded one is, so that both stay equal.
+                Scale::Divide(ratio) if is_price(&term.operand) => {
+                    super::exact::Value::price(divided(Price::new(reference.num), ratio).decimal())
+                }
+                Scale::Divide(ratio) => reference.divided_by(ratio),
+                Scale::Multiply(ratio) => reference.times(ratio),
+            });
+        }
+        *rule != before
+    }
+}

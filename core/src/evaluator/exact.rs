@@ -1,0 +1,348 @@
+//! Comparisons that are exact whatever the digits: prices, levels, percentages of them, and quotients of two prices.
+//!
+//! Nothing is divided: quotients are compared by multiplying crosswise. Small numbers, the usual case, stay within `i128`;
+//! others go through integers of a thousand bits, which hold any product that can arise.
+
+use std::cmp::Ordering;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::condition::Hysteresis;
+
+/// The value of an operand: a price, or one price over another. `den` is above zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Value {
+    pub(super) num: Decimal,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(super) den: Decimal,
+}
+
+fn one() -> Decimal {
+    Decimal::ONE
+}
+
+fn is_one(value: &Decimal) -> bool {
+    *value == Decimal::ONE
+}
+
+impl Value {
+    /// A plain price.
+    pub(super) const fn price(price: Decimal) -> Self {
+        Self { num: price, den: Decimal::ONE }
+    }
+
+    /// One price over another; nothing where the lower one is zero.
+    pub(super) fn ratio(over: Decimal, under: Decimal) -> Option<Self> {
+        match under.cmp(&Decimal::ZERO) {
+            Ordering::Greater => Some(Self { num: over, den: under }),
+            Ordering::Less => Some(Self { num: -over, den: -under }),
+            Ordering::Equal => None,
+        }
+    }
+
+    pub(super) fn compare(&self, other: &Self) -> Ordering {
+        if self.den == other.den {
+            return self.num.cmp(&other.num);
+        }
+        compare(&[&[self.num, other.den]], &[&[other.num, self.den]])
+    }
+
+    /// The nearest decimal, for showing.
+    pub(super) fn decimal(&self) -> Option<Decimal> {
+        if self.den == Decimal::ONE { Some(self.num) } else { self.num.checked_div(self.den) }
+    }
+
+    /// This value divided by `ratio` (above zero), exactly where the digits allow.
+    pub(super) fn divided_by(&self, ratio: Decimal) -> Self {
+        match self.den.checked_mul(ratio) {
+            Some(den) if den > Decimal::ZERO => Self { num: self.num, den },
+            _ => Self { num: self.num.checked_div(ratio).unwrap_or(self.num), den: self.den },
+        }
+    }
+
+    /// This value times `ratio` (above zero), exactly where the digits allow.
+    pub(super) fn times(&self, ratio: Decimal) -> Self {
+        match self.num.checked_mul(ratio) {
+            Some(num) => Self { num, den: self.den },
+            None => Self { num: self.num, den: self.den.checked_div(ratio).unwrap_or(self.den) },
+        }
+    }
+}
+
+/// A price that matters: `base * factor / 100 * back / 100 + shift`, kept unmultiplied.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Threshold {
+    base: Value,
+    /// 100 and the percentage of the condition.
+    factor: Decimal,
+    /// 100 and the percentage of the hysteresis.
+    back: Decimal,
+    /// The absolute hysteresis.
+    shift: Decimal,
+}
+
+impl Threshold {
+    /// The level itself.
+    pub(super) fn at(level: Decimal) -> Self {
+        Self::percent(Value::price(level), Decimal::ZERO)
+    }
+
+    /// So many per cent away from `base`.
+    pub(super) fn percent(base: Value, percent: Decimal) -> Self {
+        Self {
+            base,
+            factor: Decimal::ONE_HUNDRED.saturating_add(percent),
+            back: Decimal::ONE_HUNDRED,
+            shift: Decimal::ZERO,
+        }
+    }
+
+    /// Higher by the hysteresis, which is a part of the level's magnitude or absolute.
+    pub(super) fn raised(self, hysteresis: Option<Hysteresis>) -> Self {
+        self.moved(hysteresis, Decimal::ONE)
+    }
+
+    /// Lower by the hysteresis.
+    pub(super) fn lowered(self, hysteresis: Option<Hysteresis>) -> Self {
+        self.moved(hysteresis, Decimal::NEGATIVE_ONE)
+    }
+
+    fn moved(mut self, hysteresis: Option<Hysteresis>, direction: Decimal) -> Self {
+        match hysteresis {
+            None => {}
+            Some(Hysteresis::Percent(percent)) => {
+                let outward = if self.base.num.is_sign_negative() { -direction } else { direction };
+                self.back = Decimal::ONE_HUNDRED.saturating_add(percent * outward);
+            }
+            Some(Hysteresis::Absolute(by)) => self.shift = by.decimal() * direction,
+        }
+        self
+    }
+
+    /// How `value` lies to this threshold.
+    pub(super) fn place(&self, value: &Value) -> Ordering {
+        let hundred = Decimal::ONE_HUNDRED;
+        let Self { base, factor, back, shift } = *self;
+        let unmoved = back == hundred && shift.is_zero();
+        if unmoved && factor == hundred {
+            return value.compare(&base);
+        }
+        if unmoved {
+            return compare(&[&[value.num, base.den, hundred]], &[&[base.num, factor, value.den]]);
+        }
+        compare(
+            &[&[value.num, base.den, hundred, hundred]],
+            &[&[base.num, factor, back, value.den], &[shift, hundred, hundred, base.den, value.den]],
+        )
+    }
+
+    /// The nearest decimal; nothing where it has too many digits.
+    fn approximate(&self) -> Option<Decimal> {
+        let base = self.base.decimal()?;
+        let hundred = Decimal::ONE_HUNDRED;
+        base.checked_mul(self.factor)?
+            .checked_div(hundred)?
+            .checked_mul(self.back)?
+            .checked_div(hundred)?
+            .checked_add(self.shift)
+    }
+
+    /// A key that every price at or above this threshold reaches.
+    pub(super) fn key_from_below(&self) -> Option<i128> {
+        self.approximate().map(|t| key(t).saturating_sub(slack(key(t))))
+    }
+
+    /// A key that every price at or below this threshold reaches from above.
+    pub(super) fn key_from_above(&self) -> Option<i128> {
+        self.approximate().map(|t| key(t).saturating_add(slack(key(t))))
+    }
+}
+
+/// More than the rounding of [`Threshold::approximate`] can amount to.
+const fn slack(key: i128) -> i128 {
+    2 + (key.saturating_abs() >> 80)
+}
+
+const POWERS: [i128; 29] = {
+    let mut powers = [1; 29];
+    let mut i = 1;
+    while i < 29 {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
+
+/// A price in whole units of 10^-18, rounded down, saturating: a monotone integer stand-in for the index.
+///
+/// Unequal prices may share a key beyond eighteen places or at the ends; the index looks on equality, so none is passed over.
+pub(super) fn key(price: Decimal) -> i128 {
+    let (mantissa, scale) = (price.mantissa(), price.scale() as usize);
+    if scale <= 18 {
+        let limit = if mantissa < 0 { i128::MIN } else { i128::MAX };
+        mantissa.checked_mul(POWERS[18 - scale]).unwrap_or(limit)
+    } else {
+        mantissa.div_euclid(POWERS[scale - 18])
+    }
+}
+
+/// Compares two sums of products, exactly.
+pub(super) fn compare(left: &[&[Decimal]], right: &[&[Decimal]]) -> Ordering {
+    let scale_of = |product: &&[Decimal]| product.iter().map(|d| d.scale() as usize).sum::<usize>();
+    let scale = left.iter().chain(right).map(scale_of).max().unwrap_or(0);
+    match (small_sum(left, scale), small_sum(right, scale)) {
+        (Some(left), Some(right)) => left.cmp(&right),
+        _ => big_compare(left, right, scale),
+    }
+}
+
+fn small_sum(products: &[&[Decimal]], scale: usize) -> Option<i128> {
+    products.iter().try_fold(0_i128, |sum, product| {
+        let mut places = scale;
+        let mut value = 1_i128;
+        for factor in *product {
+            value = value.checked_mul(factor.mantissa())?;
+            places -= factor.scale() as usize;
+        }
+        sum.checked_add(value.checked_mul(*POWERS.get(places)?)?)
+    })
+}
+
+fn big_compare(left: &[&[Decimal]], right: &[&[Decimal]], scale: usize) -> Ordering {
+    let (mut more, mut less) = (Big::ZERO, Big::ZERO);
+    for (products, turned) in [(left, false), (right, true)] {
+        for product in products {
+            let mut places = scale;
+            let mut value = Big::ONE;
+            let mut negative = turned;
+            for factor in *product {
+                let mantissa = factor.mantissa();
+                negative ^= mantissa < 0;
+                value = value.times(mantissa.unsigned_abs());
+                places -= factor.scale() as usize;
+            }
+            for _ in 0..places {
+                value = value.times(10);
+            }
+            let side = if negative { &mut less } else { &mut more };
+            *side = side.plus(&value);
+        }
+    }
+    more.compare(&less)
+}
+
+/// An unsigned integer of 1,024 bits, the low limb first. Five factors of 96 bits and their scales need 945.
+#[derive(Clone, Copy)]
+struct Big([u64; 16]);
+
+impl Big {
+    const ZERO: Self = Self([0; 16]);
+    const ONE: Self = {
+        let mut limbs = [0; 16];
+        limbs[0] = 1;
+        Self(limbs)
+    };
+
+    fn plus(&self, other: &Self) -> Self {
+        let mut out = Self::ZERO;
+        let mut carry = false;
+        for (i, limb) in out.0.iter_mut().enumerate() {
+            let (sum, first) = self.0[i].overflowing_add(other.0[i]);
+            let (sum, second) = sum.overflowing_add(u64::from(carry));
+            *limb = sum;
+            carry = first || second;
+        }
+        out
+    }
+
+    fn times(&self, factor: u128) -> Self {
+        let (low, high) = (low_half(factor), low_half(factor >> 64));
+        let mut out = self.times_limb(low);
+        if high != 0 {
+            let upper = self.times_limb(high);
+            let mut moved = Self::ZERO;
+            moved.0[1..].copy_from_slice(&upper.0[..15]);
+            out = out.plus(&moved);
+        }
+        out
+    }
+
+    fn times_limb(&self, factor: u64) -> Self {
+        let mut out = Self::ZERO;
+        let mut carry = 0_u128;
+        for (i, limb) in out.0.iter_mut().enumerate() {
+            let product = u128::from(self.0[i]) * u128::from(factor) + carry;
+            *limb = low_half(product);
+            carry = product >> 64;
+        }
+        out
+    }
+
+    fn compare(&self, other: &Self) -> Ordering {
+        self.0.iter().rev().cmp(other.0.iter().rev())
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+const fn low_half(wide: u128) -> u64 {
+    wide as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn d(text: &str) -> Decimal {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn ten_per_cent_from_58000_is_exactly_63800() {
+        let up = Threshold::percent(Value::price(d("58000")), d("10"));
+        assert_eq!(up.place(&Value::price(d("63800"))), Ordering::Equal);
+        assert_eq!(up.place(&Value::price(d("63799.99"))), Ordering::Less);
+        let down = Threshold::percent(Value::price(d("60000")), d("-7"));
+        assert_eq!(down.place(&Value::price(d("55800"))), Ordering::Equal);
+    }
+
+    #[test]
+    fn digits_beyond_any_machine_word_are_still_told_apart() {
+        let base = Value::price(d("79228162514264337593543950335"));
+        let x = Threshold::percent(base, d("0.0000000000000000000000001"));
+        assert_eq!(x.place(&base), Ordering::Less);
+        let third = Value::ratio(d("1"), d("3")).unwrap();
+        let near = Value::price(d("0.3333333333333333333333333333"));
+        assert_eq!(third.compare(&near), Ordering::Greater);
+        let long = [d("79228162514264337593543950335"), d("0.0000000000000000000000000001")];
+        assert_eq!(compare(&[&long], &[&[long[1], long[0]]]), Ordering::Equal);
+        assert_eq!(compare(&[&[long[0], long[0], long[0], long[0]]], &[&[-long[0]]]), Ordering::Greater);
+    }
+
+    #[test]
+    fn hysteresis_goes_outward_on_either_side_of_zero() {
+        let h = Some(Hysteresis::Percent(d("1")));
+        assert_eq!(Threshold::at(d("100")).lowered(h).place(&Value::price(d("99"))), Ordering::Equal);
+        assert_eq!(Threshold::at(d("-100")).lowered(h).place(&Value::price(d("-101"))), Ordering::Equal);
+        assert_eq!(Threshold::at(d("-100")).raised(h).place(&Value::price(d("-99"))), Ordering::Equal);
+    }
+
+    #[test]
+    fn keys_keep_the_order_of_prices() {
+        let mut last = i128::MIN;
+        for text in [
+            "-79228162514264337593543950335",
+            "-1",
+            "-0.0000000000000000000000000001",
+            "0",
+            "0.000000000000000001",
+            "1.5",
+            "60000",
+            "79228162514264337593543950335",
+        ] {
+            let key = key(d(text));
+            assert!(key >= last, "{text}");
+            last = key;
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What the shell relies on beside the meaning of alerts: versions, restarts, cuts, and what a firing says.
+
+use super::*;
+use crate::{
+    alert::{AlertChange, UserId},
+    catalog::Catalog,
+    condition::{ChannelName, Rule},
+    parse::{ParseContext, parse},
+    price::Price,
+    time::Span,
+};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(1_800_000_000 + seconds)
+}
+
+fn symbol(name: &str) -> Symbol {
+    name.parse().unwrap()
+}
+
+fn catalog() -> Catalog {
+    let delayed = Instrument { delay: Span::from_seconds(60), ..Instrument::unlisted(symbol("LATE")) };
+    Catalog::new(["BTC", "ETH"].map(|name| Instrument::unlisted(symbol(name))).into_iter().chain([delayed]))
+}
+
+fn rule(text: &str) -> Rule {
+    let channels = [ChannelName::new("email")];
+    let catalog = catalog();
+    let timezone = jiff::tz::TimeZone::UTC;
+    parse(text, &ParseContext { catalog: &catalog, now: at(0), timezone: &timezone, channels: &channels }).unwrap()
+}
+
+fn alert(id: i64, text: &str) -> Alert {
+    Alert {
+        id: AlertId(id),
+        owner: UserId::OWNER,
+        version: 1,
+        rule: rule(text),
+        paused: false,
+        snoozed_until: None,
+        created: at(0),
+        updated: at(0),
+    }
+}
+
+fn tick(name: &str, price: &str, seconds: i64) -> Tick {
+    Tick::new(symbol(name), price.parse().unwrap(), FeedId::Tape, at(seconds))
+}
+
+fn evaluator(texts: &[&str]) -> Evaluator {
+    let mut evaluator = Evaluator::new(catalog().instruments().iter().cloned());
+    for (text, id) in texts.iter().zip(1..) {
+        assert!(evaluator.apply(AlertChange::Put(alert(id, text)), at(0), &mut Vec::new()));
+    }
+    evaluator
+}
+
+/// Plays prices one second apart; gives every firing.
+fn play(evaluator: &mut Evaluator, tape: &[(&str, &str)]) -> Vec<Firing> {
+    let mut out = Vec::new();
+    for ((name, price), seconds) in tape.iter().zip(1..) {
+        evaluator.on_tick(&tick(name, price, seconds), &mut out);
+    }
+    out
+}
+
+#[test]
+fn a_firing_says_why_in_numbers_for_people() {
+    let cases: &[(&str, &[&str], &str)] = &[
+        ("BTC > 60k", &["59987.1", "60012.5"], "BTC rose above 60,000.00: 60,012.50 now, 59,987.10 before"),
+        ("BTC > 60k", &["60012.5"], "BTC is above 60,000.00: 60,012.50 now"),
+        ("BTC <= 60k", &["61000", "60000"], "BTC fell to 60,000.00: 60,000.00 now, 61,000.00 before"),
+        ("BTC crosses 60k", &["61000", "59000"], "BTC fell through 60,000.00: 59,000.00 now, 61,000.00 before"),
+        ("BTC exits 180..190", &["185", "191"], "BTC left 180.00..190.00: 191.00 now, 185.00 before"),
+        ("BTC enters 180..190", &["10", "181"], "BTC entered 180.00..190.00: 181.00 now, 10.00 before"),
+        ("BTC in 180..190", &["185"], "BTC is within 180.00..190.00: 185.00 now"),
+        ("BTC +10% from 58000", &["63800"], "BTC is 10.0 % above 58,000.00: 63,800.00 now"),
+        (
+            "BTC -5% from high",
+            &["100", "120", "114"],
+            "BTC fell 5.0 % from its high of 120.00: 114.00 now, 120.00 before",
+        ),
+        ("BTC ±3%", &["100", "103.3"], "BTC rose 3.3 % from 100.00: 103.30 now, 100.00 before"),
+        ("BTC -5% in 1h", &["100", "94.9"], "BTC fell 5.1 % within 1h, from 100.00: 94.90 now, 100.00 before"),
+        ("BTC +5% vs 1s", &["100", "110"], "BTC is 10.0 % above its price 1s ago, 100.00: 110.00 now, 100.00 before"),
+        (
+            "BTC > 60k for 1s",
+            &["61000", "62000"],
+            "BTC is above 60,000.00: 62,000.00 now, 61,000.00 before, held for 1s",
+        ),
+        ("BTC > 1 or BTC > 500", &["5"], "BTC > 1 (5.0000 now)"),
+    ];
+    for (text, prices, reason) in cases {
+        let tape: Vec<(&str, &str)> = prices.iter().map(|p| ("BTC", *p)).collect();
+        let firings = play(&mut evaluator(&[text]), &tape);
+        assert_eq!(firings.iter().map(|f| f.reason.as_str()).collect::<Vec<_>>(), [*reason], "{text}");
+    }
+}
+
+#[test]
+fn a_firing_carries_what_its_messages_need() {
+    let mut evaluator = evaluator(&["LATE > 10 each urgent via email note \"sell\"", "BTC/ETH > 3"]);
+    let firings = play(&mut evaluator, &[("LATE", "11"), ("BTC", "10"), ("ETH", "3"), ("LATE", "9"), ("LATE", "12")]);
+    let ids: Vec<String> = firings.iter().map(|f| f.id.to_string()).collect();
+    assert_eq!(ids, ["a1.1.1", "a2.1.1", "a1.1.2"]);
+    let first = &firings[0];
+    assert!(first.delayed && first.urgent && !first.late);
+    assert_eq!((first.note.as_deref(), first.via.len(), first.condition.as_str()), (Some("sell"), 1, "above"));
+    assert_eq!((first.price, first.previous), ("11".parse().ok(), None));
+    assert_eq!((firings[1].price, firings[1].delayed), (None, false));
+    let ratio = firings[1].values[0].value.map(|v| v.to_string());
+    assert_eq!(ratio.as_deref(), Some("3.333333333333333333"));
+    assert_eq!(firings[2].previous, "9".parse().ok());
+}
+
+#[test]
+fn a_tick_between_the_nearest_thresholds_touches_no_alert() {
+    let texts: Vec<String> = (0..200).map(|i| format!("BTC > {} each", 50_000 + 100 * i)).collect();
+    let mut evaluator = evaluator(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let fired = play(&mut evaluator, &[("BTC", "60050")]).len();
+    assert_eq!(fired, 101);
+    evaluator.take_cut();
+    assert!(!evaluator.is_dirty());
+    evaluator.on_tick(&tick("BTC", "60051", 2), &mut Vec::new());
+    let cut = evaluator.take_cut();
+    assert_eq!((cut.alerts.len(), cut.instruments.len()), (0, 1));
+    evaluator.on_tick(&tick("BTC", "60120", 3), &mut Vec::new());
+    assert_eq!(evaluator.take_cut().alerts.len(), 1);
+    let written = |cut: &Cut| serde_json::to_string(cut).unwrap().len();
+    assert!(written(&cut) < 800, "{} bytes", written(&cut));
+}
+
+#[test]
+fn an_alert_made_just_before_a_crash_is_judged_at_the_next_price() {
+    let mut before = evaluator(&[]);
+    play(&mut before, &[("BTC", "59000")]);
+    let cut = before.take_cut();
+    let alerts = vec![alert(1, "BTC crosses up 60k"), alert(2, "BTC > 50k"), alert(3, "BTC +1%")];
+    let mut after = Evaluator::restore(catalog().instruments().iter().cloned(), alerts, cut);
+    assert_eq!(after.last(symbol("BTC")).map(|o| o.price), "59000".parse().ok());
+    let mut out = Vec::new();
+    after.on_tick(&tick("BTC", "60100", 2), &mut out);
+    assert_eq!(out.iter().map(|f| f.id.alert.0).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
+fn a_memory_of_another_text_is_not_believed() {
+    let mut before = evaluator(&["BTC > 50k"]);
+    assert_eq!(play(&mut before, &[("BTC", "59000")]).len(), 1);
+    let cut = before.take_cut();
+    let instruments = || catalog().instruments().to_vec();
+    let same = Evaluator::restore(instruments(), vec![alert(1, "BTC > 50k")], cut.clone());
+    assert_eq!(same.state(AlertId(1), at(2)), Some(AlertState::Done));
+    let edited = Alert { version: 2, ..alert(1, "BTC > 55k") };
+    let other = Evaluator::restore(instruments(), vec![edited], cut);
+    assert_eq!(other.state(AlertId(1), at(2)), Some(AlertState::Armed));
+}
+
+#[test]
+fn a_change_that_is_not_newer_is_ignored() {
+    let mut evaluator = evaluator(&["BTC > 60k"]);
+    let mut out = Vec::new();
+    assert!(!evaluator.apply(AlertChange::Put(alert(1, "BTC > 1")), at(1), &mut out));
+    assert!(evaluator.apply(AlertChange::Delete { id: AlertId(1), version: 3 }, at(1), &mut out));
+    let overtaken = Alert { version: 2, ..alert(1, "BTC > 1") };
+    assert!(!evaluator.apply(AlertChange::Put(overtaken), at(1), &mut out));
+    assert_eq!((evaluator.alerts().count(), evaluator.state(AlertId(1), at(1))), (0, None));
+    evaluator.on_tick(&tick("BTC", "61000", 2), &mut out);
+    assert!(out.is_empty());
+}
+
+#[test]
+fn a_split_gives_the_alerts_whose_text_changed_their_next_version() {
+    let mut evaluator = evaluator(&["BTC < 150 hysteresis 2", "BTC -5%", "ETH > 5", "BTC/ETH > 8"]);
+    play(&mut evaluator, &[("BTC", "200")]);
+    let changed = evaluator.on_split(symbol("BTC"), 4.into(), at(2));
+    let texts: Vec<(i64, u32, String)> = changed.iter().map(|a| (a.id.0, a.version, a.rule.to_string())).collect();
+    let expected = [(1, 2, "BTC < 37.5 once hysteresis 0.5".to_owned()), (4, 2, "BTC/ETH > 2 once".to_owned())];
+    assert_eq!(texts, expected);
+    assert!(evaluator.on_split(symbol("BTC"), 0.into(), at(2)).is_empty());
+    assert_eq!(evaluator.last(symbol("BTC")).map(|o| o.price), "50".parse().ok());
+}
+
+#[test]
+fn the_status_tells_what_the_state_means() {
+    let mut evaluator = evaluator(&["BTC > 60k each cooldown 10m", "BTC crosses 60k"]);
+    play(&mut evaluator, &[("BTC", "61000")]);
+    let status = evaluator.status(AlertId(1), at(2)).unwrap();
+    assert_eq!((status.state, status.count, status.satisfied), (AlertState::Cooling, 1, Some(true)));
+    assert_eq!((status.last_fired, status.cooling_until), (Some(at(1)), Some(at(601))));
+    let status = evaluator.status(AlertId(2), at(2)).unwrap();
+    assert_eq!((status.state, status.count, status.satisfied), (AlertState::Armed, 0, None));
+    assert_eq!(evaluator.status(AlertId(3), at(2)), None);
+}
+
+#[test]
+fn what_is_not_believed_says_why() {
+    let mut evaluator = evaluator(&[]);
+    let mut admit = |tick: Tick| evaluator.on_tick(&tick, &mut Vec::new()).as_str();
+    assert_eq!(admit(tick("DOGE", "1", 0)), "unknown_instrument");
+    assert_eq!(admit(tick("BTC", "0", 0)), "not_positive");
+    assert_eq!(admit(tick("BTC", "5", 10)), "accepted");
+    assert_eq!(admit(tick("BTC", "5", 10)), "duplicate");
+    assert_eq!(admit(Tick { exchange_time: Some(at(5)), ..tick("BTC", "5", 11) }), "out_of_order");
+    assert_eq!(admit(Tick { exchange_time: Some(at(15)), ..tick("BTC", "5", 600) }), "stale");
+    let far = Price::new(rust_decimal::Decimal::MAX);
+    assert_eq!(admit(Tick { price: far, ..tick("BTC", "5", 601) }), "accepted");
+}
