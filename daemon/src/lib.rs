@@ -14,3 +14,4 @@
 mod clock;
 mod links;
 mod metrics;
+mod store;

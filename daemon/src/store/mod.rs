@@ -1,0 +1,354 @@
+//! All persistence, in domain words: alerts, the evaluator's memory, the outbox, history, prices, accounts.
+//!
+//! Signatures name no database. There is one, `SQLite`; a second becomes a variant of the private field, and
+//! has to tell the same story (`story.rs`). Each table has one writer among the roles, named at its group below.
+
+mod cursor;
+mod error;
+mod sqlite;
+#[cfg(test)]
+mod story;
+
+use std::{collections::HashMap, path::Path};
+
+use bellwether_core::{
+    alert::{Alert, AlertId, UserId},
+    condition::{ChannelName, Rule},
+    delivery::{Delivery, DeliveryId, DeliveryState, DueDelivery},
+    evaluator::Cut,
+    event::Ticker,
+    firing::{Firing, FiringId},
+    instrument::Symbol,
+    price::Price,
+    protocol::{EventView, Page},
+    tick::Candle,
+    time::{Span, Timestamp},
+};
+
+pub(crate) use self::error::{OpenError, StoreError};
+use self::{
+    cursor::{Cursor, Listing},
+    sqlite::{Durability, Sqlite, alerts, history, outbox, prices, users},
+};
+
+/// The name of the database in the data folder.
+pub(crate) const DATABASE_FILE: &str = "bellwether.db";
+/// The most alerts one account may have; the owner may have any number.
+pub(crate) const ALERTS_PER_ACCOUNT: u32 = 1_000;
+/// The most accounts.
+pub(crate) const ACCOUNTS: u32 = 200;
+/// The most rows of one page, whatever is asked for.
+pub(crate) const PAGE_ROWS: u32 = 1_000;
+
+/// A change of one alert's wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AlertEdit {
+    /// It says this now. A snooze ends where the evaluated part differs (`docs/alerts.md`, B13).
+    Rule(Rule),
+    /// Set aside.
+    Pause,
+    /// Taken up again.
+    Resume,
+    /// Silent until then.
+    Snooze(Timestamp),
+    /// The running episode's firing was seen: a new version, nothing else.
+    Acknowledge,
+}
+
+/// How an attempt to send ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The other side accepted it.
+    Sent {
+        /// What it said.
+        answer: String,
+    },
+    /// Failed for now.
+    Retry {
+        /// When to try again.
+        at: Timestamp,
+        /// What went wrong.
+        answer: String,
+    },
+    /// Refused for good, or out of time.
+    Dead {
+        /// Why.
+        answer: String,
+    },
+    /// Perhaps sent: trying again might double it.
+    Unknown {
+        /// What is known.
+        answer: String,
+    },
+}
+
+/// Somebody who may log in.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// The account's number.
+    pub(crate) id: UserId,
+    /// The address as it was given.
+    pub(crate) email: String,
+    /// The password's hash, in the PHC format.
+    pub(crate) password_hash: String,
+    /// Tokens of another generation are void.
+    pub(crate) generation: i64,
+}
+
+/// Without the hash.
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The database of one daemon. Cheap to clone; every call is a job for the thread that owns a connection, and what a call
+/// has answered is committed.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    database: Sqlite,
+}
+
+impl Store {
+    /// Opens the database in `folder`, making both where they are missing and bringing an older schema up to date.
+    /// Files are private (0600, the folder 0700) under any umask. Blocks while it works.
+    pub(crate) fn open(folder: &Path) -> Result<Self, OpenError> {
+        Ok(Self { database: Sqlite::open(folder)? })
+    }
+
+    /// Finishes what was asked before, folds the journal into the database and lets go of the files. Later calls fail.
+    pub(crate) async fn close(&self) {
+        self.database.close().await;
+    }
+
+    /// Whether something can be written at this moment. Also restores the reserve for a full disk, once there is room again.
+    pub(crate) async fn writable(&self) -> Result<(), StoreError> {
+        self.database.writable().await
+    }
+}
+
+/// Alerts: written by the gateway alone.
+impl Store {
+    /// Makes an alert, version 1. A `key` that this owner used for an alert that still stands gives that alert, and `true`.
+    pub(crate) async fn insert_alert(
+        &self,
+        owner: UserId,
+        rule: Rule,
+        now: Timestamp,
+        key: Option<String>,
+    ) -> Result<(Alert, bool), StoreError> {
+        self.database.write(Durability::Full, move |db| alerts::insert(db, owner, &rule, now, key.as_deref())).await
+    }
+
+    /// Changes an alert and raises its version. With `expected`, only that version is changed.
+    pub(crate) async fn edit_alert(
+        &self,
+        owner: UserId,
+        id: AlertId,
+        expected: Option<u32>,
+        edit: AlertEdit,
+        now: Timestamp,
+    ) -> Result<Alert, StoreError> {
+        self.database.write(Durability::Full, move |db| alerts::edit(db, owner, id, expected, edit, now)).await
+    }
+
+    /// Deletes an alert with its memory; its firings stay. The answer is the alert at its end, one version on.
+    pub(crate) async fn delete_alert(
+        &self,
+        owner: UserId,
+        id: AlertId,
+        expected: Option<u32>,
+    ) -> Result<Alert, StoreError> {
+        self.database.write(Durability::Full, move |db| alerts::delete(db, owner, id, expected)).await
+    }
+
+    /// One alert of this owner.
+    pub(crate) async fn alert(&self, owner: UserId, id: AlertId) -> Result<Alert, StoreError> {
+        self.database.read(move |db| alerts::one(db, owner, id)).await
+    }
+
+    /// Every alert of everybody, by number.
+    pub(crate) async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        self.database.read(alerts::all).await
+    }
+}
+
+/// The evaluator's memory and the outbox: written by notify alone.
+impl Store {
+    /// All that the evaluator remembered at the last cut.
+    pub(crate) async fn memory(&self) -> Result<Cut, StoreError> {
+        self.database.read(outbox::memory).await
+    }
+
+    /// Records firings, one delivery for each route, and the memory that belongs to them, in one transaction. With firings the
+    /// commit outlives a power cut. What is recorded already stays as it is; the answer is the new deliveries alone.
+    pub(crate) async fn record(
+        &self,
+        firings: Vec<Firing>,
+        routes: Vec<(FiringId, ChannelName)>,
+        cut: Cut,
+        now: Timestamp,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.database.record(outbox::Record { firings, routes, cut, now }).await
+    }
+
+    /// At start: whatever a crash interrupted while sending is due again. Answers how many.
+    pub(crate) async fn recover(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.database.write(Durability::Relaxed, move |db| outbox::recover(db, now)).await
+    }
+
+    /// Takes up to `limit` deliveries whose time has come, the longest due first, for sending: each is `sending` now, with one attempt
+    /// more. Order is kept per alert and channel: while an earlier delivery of the same alert on this channel is not
+    /// finished, later ones are not taken, so an answer holds at most one of each alert.
+    pub(crate) async fn take_due(
+        &self,
+        channel: ChannelName,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        self.database.write(Durability::Relaxed, move |db| outbox::take_due(db, &channel, now, limit)).await
+    }
+
+    /// Puts a taken delivery back as if it had not been taken, due at `not_before`.
+    pub(crate) async fn release(
+        &self,
+        id: DeliveryId,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<Delivery, StoreError> {
+        self.database.write(Durability::Relaxed, move |db| outbox::release(db, id, not_before.max(now))).await
+    }
+
+    /// Notes how the attempt under way ended.
+    pub(crate) async fn finish(
+        &self,
+        id: DeliveryId,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Result<Delivery, StoreError> {
+        self.database.write(Durability::Relaxed, move |db| outbox::finish(db, id, outcome, now)).await
+    }
+
+    /// When [`take_due`](Self::take_due) will next have something. Deliveries behind one that is being sent do not count: ask again
+    /// when that is finished.
+    pub(crate) async fn next_due(&self, channel: ChannelName) -> Result<Option<Timestamp>, StoreError> {
+        self.database.read(move |db| outbox::next_due(db, &channel)).await
+    }
+
+    /// For each channel with unfinished deliveries, how many, and when the oldest of them was recorded.
+    pub(crate) async fn queue(&self) -> Result<Vec<(ChannelName, i64, Timestamp)>, StoreError> {
+        self.database.read(outbox::queue).await
+    }
+
+    /// At start: gives up what waits for a channel that is not among the `known` ones. Answers how many.
+    pub(crate) async fn unroutable(&self, known: Vec<ChannelName>, now: Timestamp) -> Result<u64, StoreError> {
+        self.database.write(Durability::Relaxed, move |db| outbox::unroutable(db, &known, now)).await
+    }
+}
+
+/// History, for reading.
+impl Store {
+    /// A page of this owner's firings, perhaps of one alert, the newest first, each with its deliveries.
+    pub(crate) async fn firings(
+        &self,
+        owner: UserId,
+        alert: Option<AlertId>,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> Result<Page<EventView>, StoreError> {
+        let listing = Listing::Firings { owner, alert };
+        let cursor = Cursor::read(listing, cursor.as_deref())?;
+        self.database.read(move |db| history::firings(db, listing, owner, alert, cursor, page_rows(limit))).await
+    }
+
+    /// A page of this owner's deliveries, perhaps of one state, the newest first.
+    pub(crate) async fn deliveries(
+        &self,
+        owner: UserId,
+        state: Option<DeliveryState>,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> Result<Page<Delivery>, StoreError> {
+        let listing = Listing::Deliveries { owner, state };
+        let cursor = Cursor::read(listing, cursor.as_deref())?;
+        self.database.read(move |db| history::deliveries(db, listing, owner, state, cursor, page_rows(limit))).await
+    }
+
+    /// Everybody's newest firings, newest first, as many as a board holds, and the deliveries of these.
+    pub(crate) async fn recent(&self) -> Result<(Vec<Firing>, Vec<Delivery>), StoreError> {
+        self.database.read(history::recent).await
+    }
+}
+
+fn page_rows(limit: u32) -> u32 {
+    limit.clamp(1, PAGE_ROWS)
+}
+
+/// Prices: written by record alone.
+impl Store {
+    /// Writes one-minute bars and last prices over what was there.
+    pub(crate) async fn record_prices(&self, bars: Vec<(Symbol, Candle)>, last: Vec<Ticker>) -> Result<(), StoreError> {
+        self.database.write(Durability::Dispensable, move |db| prices::record(db, &bars, &last)).await
+    }
+
+    /// The newest known price of every instrument, by symbol.
+    pub(crate) async fn last_prices(&self) -> Result<Vec<Ticker>, StoreError> {
+        self.database.read(prices::last).await
+    }
+
+    /// Bars of `interval` (at least a minute, counted from 1970 in UTC) made of the one-minute bars that start in `from..to`:
+    /// the newest `limit` of them, oldest first. Times without a price have no bar.
+    pub(crate) async fn candles(
+        &self,
+        symbol: Symbol,
+        interval: Span,
+        from: Timestamp,
+        to: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Candle>, StoreError> {
+        self.database.read(move |db| prices::candles(db, symbol, interval, from, to, limit)).await
+    }
+
+    /// For every instrument, the last close in each of `steps` equal parts of `from..to`, oldest first. Empty parts are left out.
+    pub(crate) async fn sparklines(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        steps: u32,
+    ) -> Result<HashMap<Symbol, Vec<Price>>, StoreError> {
+        self.database.read(move |db| prices::sparklines(db, from, to, steps)).await
+    }
+
+    /// Forgets the one-minute bars that start before then. Answers how many.
+    pub(crate) async fn prune_bars(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.database.write(Durability::Relaxed, move |db| prices::prune(db, before)).await
+    }
+}
+
+/// Accounts and keys: written by auth alone.
+impl Store {
+    /// Makes an account. Its number is never the owner's.
+    pub(crate) async fn create_user(
+        &self,
+        email: String,
+        password_hash: String,
+        now: Timestamp,
+    ) -> Result<UserId, StoreError> {
+        self.database.write(Durability::Full, move |db| users::create(db, &email, &password_hash, now)).await
+    }
+
+    /// The account of this address, in upper or lower case.
+    pub(crate) async fn user_by_email(&self, email: String) -> Result<Option<Account>, StoreError> {
+        self.database.read(move |db| users::by_email(db, &email)).await
+    }
+
+    /// The account of this number.
+    pub(crate) async fn user(&self, id: UserId) -> Result<Option<Account>, StoreError> {
+        self.database.read(move |db| users::by_id(db, id)).await
+    }
+
+    /// The key stored under this name; `fresh` is stored where there is none.
+    pub(crate) async fn secret(&self, name: &'static str, fresh: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.database.write(Durability::Full, move |db| users::secret(db, name, &fresh)).await
+    }
+}

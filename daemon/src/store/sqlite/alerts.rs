@@ -1,0 +1,135 @@
+//! The standing wishes, in SQL.
+
+use bellwether_core::{
+    alert::{Alert, AlertId, UserId},
+    condition::Rule,
+    time::Timestamp,
+};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{
+    super::{ALERTS_PER_ACCOUNT, AlertEdit},
+    Result, StoreError, from_json, to_json,
+};
+
+const COLUMNS: &str = "id, owner, version, rule, paused, snoozed_until, created, updated";
+
+/// Makes an alert, or finds the one made under the same key.
+pub(in crate::store) fn insert(
+    db: &Connection,
+    owner: UserId,
+    rule: &Rule,
+    now: Timestamp,
+    key: Option<&str>,
+) -> Result<(Alert, bool)> {
+    if let Some(key) = key {
+        let sql = format!("SELECT {COLUMNS} FROM alerts WHERE owner = ?1 AND idempotency_key = ?2");
+        let mut statement = db.prepare_cached(&sql)?;
+        if let Some(row) = statement.query(params![owner.0, key])?.next()? {
+            return Ok((read(row)?, true));
+        }
+    }
+    if owner != UserId::OWNER {
+        let have: u32 = db
+            .prepare_cached("SELECT count(*) FROM alerts WHERE owner = ?1")?
+            .query_row([owner.0], |row| row.get(0))?;
+        if have >= ALERTS_PER_ACCOUNT {
+            return Err(StoreError::Quota { limit: ALERTS_PER_ACCOUNT });
+        }
+    }
+    let sql = "INSERT INTO alerts (owner, version, rule, created, updated, idempotency_key) \
+               VALUES (?1, 1, ?2, ?3, ?3, ?4)";
+    db.prepare_cached(sql)?.execute(params![owner.0, to_json(rule)?, now.as_micros(), key])?;
+    Ok((one(db, owner, AlertId(db.last_insert_rowid()))?, false))
+}
+
+/// Changes an alert, one version on.
+pub(in crate::store) fn edit(
+    db: &Connection,
+    owner: UserId,
+    id: AlertId,
+    expected: Option<u32>,
+    edit: AlertEdit,
+    now: Timestamp,
+) -> Result<Alert> {
+    let mut alert = expect(one(db, owner, id)?, expected)?;
+    match edit {
+        AlertEdit::Rule(rule) => {
+            if !rule.evaluates_like(&alert.rule) {
+                alert.snoozed_until = None;
+            }
+            alert.rule = rule;
+        }
+        AlertEdit::Pause => alert.paused = true,
+        AlertEdit::Resume => alert.paused = false,
+        AlertEdit::Snooze(until) => alert.snoozed_until = Some(until),
+        AlertEdit::Acknowledge => {}
+    }
+    alert.version += 1;
+    alert.updated = now;
+    let sql = "UPDATE alerts SET version = ?2, rule = ?3, paused = ?4, snoozed_until = ?5, updated = ?6 WHERE id = ?1";
+    db.prepare_cached(sql)?.execute(params![
+        id.0,
+        alert.version,
+        to_json(&alert.rule)?,
+        alert.paused,
+        alert.snoozed_until.map(Timestamp::as_micros),
+        now.as_micros(),
+    ])?;
+    Ok(alert)
+}
+
+/// Deletes an alert; its memory goes with it.
+pub(in crate::store) fn delete(db: &Connection, owner: UserId, id: AlertId, expected: Option<u32>) -> Result<Alert> {
+    let mut alert = expect(one(db, owner, id)?, expected)?;
+    db.prepare_cached("DELETE FROM alerts WHERE id = ?1")?.execute([id.0])?;
+    alert.version += 1;
+    Ok(alert)
+}
+
+fn expect(alert: Alert, expected: Option<u32>) -> Result<Alert> {
+    match expected {
+        Some(version) if version != alert.version => Err(StoreError::Conflict { current: alert.version }),
+        _ => Ok(alert),
+    }
+}
+
+/// One alert of its owner.
+pub(in crate::store) fn one(db: &Connection, owner: UserId, id: AlertId) -> Result<Alert> {
+    let sql = format!("SELECT {COLUMNS} FROM alerts WHERE id = ?1 AND owner = ?2");
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![id.0, owner.0])?;
+    read(rows.next()?.ok_or(StoreError::NotFound)?)
+}
+
+/// Every alert.
+pub(in crate::store) fn all(db: &Connection) -> Result<Vec<Alert>> {
+    let mut statement = db.prepare(&format!("SELECT {COLUMNS} FROM alerts ORDER BY id"))?;
+    let mut rows = statement.query(())?;
+    let mut alerts = Vec::new();
+    while let Some(row) = rows.next()? {
+        alerts.push(read(row)?);
+    }
+    Ok(alerts)
+}
+
+/// Whether an alert stands.
+pub(super) fn exists(db: &Connection, id: AlertId) -> Result<bool> {
+    let mut statement = db.prepare_cached("SELECT 1 FROM alerts WHERE id = ?1")?;
+    Ok(statement.query_row([id.0], |_| Ok(())).optional()?.is_some())
+}
+
+/// A row of [`COLUMNS`].
+fn read(row: &Row<'_>) -> Result<Alert> {
+    let id = AlertId(row.get(0)?);
+    Ok(Alert {
+        id,
+        owner: UserId(row.get(1)?),
+        version: row.get(2)?,
+        rule: from_json(&format!("alert {id}"), row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?,
+        paused: row.get(4)?,
+        snoozed_until: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_micros),
+        created: Timestamp::from_micros(row.get(6)?),
+        updated: Timestamp::from_micros(row.get(7)?),
+    })
+}
