@@ -19,6 +19,7 @@
 
 pub mod alert;
 pub mod board;
+pub mod calendar;
 pub mod catalog;
 pub mod condition;
 pub mod config;
