@@ -3,11 +3,17 @@
 //! This module reads text, never files or the environment: the binary finds the file, and hands over what secrets resolve to.
 //! `config.example.toml` documents every key; a test holds it equal to the defaults.
 
+mod read;
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
 use crate::{condition::ChannelName, instrument::FeedId, time::Span};
+
+pub use read::{ConfigError, Senseless};
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -460,187 +466,6 @@ fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAdd
     text.parse().map(Some).map_err(|_| D::Error::custom("expected an address and a port such as \"127.0.0.1:8000\""))
 }
 
-/// What is wrong with a configuration, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{line}:{column}: {message}")]
-pub struct ConfigError {
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// What was found and what was expected.
-    pub message: String,
-}
-
-impl ConfigError {
-    fn at(text: &str, offset: usize, message: String) -> Self {
-        let before = text.get(..offset).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
-        Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1, message }
-    }
-}
-
-/// One setting whose value makes no sense.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Senseless {
-    /// The key, such as `feeds.yahoo.interval`.
-    pub key: String,
-    /// What was expected.
-    pub message: String,
-}
-
-impl Config {
-    /// Reads a configuration. A byte order mark is accepted.
-    ///
-    /// Unknown keys, wrong types and impossible values are refused with their place.
-    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let config: Self = toml::from_str(text)
-            .map_err(|e| ConfigError::at(text, e.span().map_or(0, |s| s.start), for_people(e.message())))?;
-        match config.senseless().into_iter().next() {
-            Some(wrong) => {
-                Err(ConfigError::at(text, place_of(text, &wrong.key), format!("`{}`: {}", wrong.key, wrong.message)))
-            }
-            None => Ok(config),
-        }
-    }
-
-    /// Settings whose values cannot be meant.
-    pub fn senseless(&self) -> Vec<Senseless> {
-        let mut found = Vec::new();
-        let mut wrong = |key: &str, message: &str| {
-            found.push(Senseless { key: key.to_owned(), message: message.to_owned() });
-        };
-        if let Some(listen) = self.server.listen
-            && !listen.ip().is_loopback()
-            && !self.server.allow_remote
-        {
-            wrong(
-                "server.listen",
-                "anybody on the network could reach it. Listen on 127.0.0.1, or set allow_remote = true behind a proxy that speaks TLS",
-            );
-        }
-        if self.server.token_lifetime < Span::from_seconds(60) {
-            wrong("server.token_lifetime", "expected a duration from 1m upward");
-        }
-        for origin in &self.server.allowed_origins {
-            if !(origin.starts_with("http://") || origin.starts_with("https://")) || origin.ends_with('/') {
-                wrong(
-                    "server.allowed_origins",
-                    "expected origins such as \"https://alerts.example.org\", without a path",
-                );
-            }
-        }
-        if let Some(zone) = &self.user.timezone
-            && jiff::tz::TimeZone::get(zone).is_err()
-        {
-            wrong("user.timezone", "expected an IANA time zone such as \"Europe/Berlin\"");
-        }
-        if self.feeds.yahoo.interval < Span::from_seconds(30) {
-            wrong("feeds.yahoo.interval", "expected a duration from 30s upward: Yahoo blocks clients that hurry");
-        }
-        if self.feeds.yahoo.user_agents.is_empty() {
-            wrong("feeds.yahoo.user_agents", "expected at least one user agent");
-        }
-        if self.feeds.coingecko.interval < Span::from_seconds(10) {
-            wrong("feeds.coingecko.interval", "expected a duration from 10s upward");
-        }
-        if !(1..=50_000).contains(&self.feeds.simulated.rate) {
-            wrong("feeds.simulated.rate", "expected an integer from 1 to 50000");
-        }
-        for (key, url, schemes) in [
-            ("feeds.coinbase.ws_url", &self.feeds.coinbase.ws_url, ["wss", "ws"]),
-            ("feeds.coingecko.base_url", &self.feeds.coingecko.base_url, ["https", "http"]),
-            ("feeds.yahoo.base_url", &self.feeds.yahoo.base_url, ["https", "http"]),
-        ] {
-            if let Err(message) = check_url(url, schemes) {
-                wrong(key, &message);
-            }
-        }
-        if let Some(sms) = &self.channels.sms
-            && let Err(message) = check_url(&sms.base_url, ["https", "http"])
-        {
-            wrong("channels.sms.base_url", &message);
-        }
-        let known = self.channel_names();
-        if let Some(name) = self.user.default_channels.iter().find(|name| {
-            // The desktop may be switched off and still be the default of the default.
-            !known.contains(name) && name.as_str() != "desktop"
-        }) {
-            wrong("user.default_channels", &format!("there is no channel `{name}`"));
-        }
-        found
-    }
-
-    /// Every secret with its key, for the binary to resolve.
-    pub fn secrets_mut(&mut self) -> Vec<(String, &mut Secret)> {
-        let mut secrets: Vec<(String, &mut Secret)> = Vec::new();
-        if let Some(secret) = &mut self.server.jwt_secret {
-            secrets.push(("server.jwt_secret".to_owned(), secret));
-        }
-        if let Some(secret) = &mut self.feeds.coingecko.api_key {
-            secrets.push(("feeds.coingecko.api_key".to_owned(), secret));
-        }
-        if let Some(secret) = self.channels.email.as_mut().and_then(|email| email.password.as_mut()) {
-            secrets.push(("channels.email.password".to_owned(), secret));
-        }
-        if let Some(sms) = &mut self.channels.sms {
-            secrets.push(("channels.sms.auth_token".to_owned(), &mut sms.auth_token));
-        }
-        for (name, webhook) in &mut self.channels.webhook {
-            secrets.push((format!("channels.webhook.{name}.url"), &mut webhook.url));
-            if let Some(secret) = &mut webhook.secret {
-                secrets.push((format!("channels.webhook.{name}.secret"), secret));
-            }
-            if let Some(token) = &mut webhook.token {
-                secrets.push((format!("channels.webhook.{name}.token"), token));
-            }
-        }
-        secrets
-    }
-}
-
-/// An address with one of two schemes and a host, without credentials.
-fn check_url(url: &str, schemes: [&str; 2]) -> Result<(), String> {
-    let expected = || format!("expected an address such as \"{}://host\"", schemes[0]);
-    let (scheme, rest) = url.split_once("://").ok_or_else(expected)?;
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if !schemes.contains(&scheme) || host.is_empty() || url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(expected());
-    }
-    if host.contains('@') {
-        return Err("an address must hold no user name or password".to_owned());
-    }
-    Ok(())
-}
-
-/// The parser's message in our words; an unknown key gets the nearest known one.
-fn for_people(message: &str) -> String {
-    let message = message.trim();
-    let Some(rest) = message.strip_prefix("unknown field `") else {
-        return message.lines().collect::<Vec<_>>().join("; ");
-    };
-    let Some((key, expected)) = rest.split_once('`') else { return message.to_owned() };
-    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    match crate::suggest::nearest(key, known.iter().copied()) {
-        Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
-        None => format!("unknown key `{key}`; known here: {}", known.join(", ")),
-    }
-}
-
-/// Where the value of a dotted key stands in the text; the start where it cannot be found.
-fn place_of(text: &str, key: &str) -> usize {
-    let Ok(table) = toml::de::DeTable::parse(text) else { return 0 };
-    let mut place = 0;
-    let mut table = Some(table.get_ref().clone());
-    for part in key.split('.') {
-        let Some(value) = table.as_ref().and_then(|t| t.get(part)).cloned() else { return place };
-        place = value.span().start;
-        table = value.get_ref().as_table().cloned();
-    }
-    place
-}
-
 impl Config {
     /// The channels that alerts may name, in the order in which they are listed.
     pub fn channel_names(&self) -> Vec<ChannelName> {
@@ -678,98 +503,31 @@ impl Config {
         .filter_map(|(feed, enabled)| enabled.then_some(feed))
         .collect()
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(text: &str) -> String {
-        Config::from_toml(text).expect_err(text).to_string()
-    }
-
-    #[test]
-    fn nothing_at_all_is_a_configuration() {
-        assert_eq!(Config::from_toml(""), Ok(Config::default()));
-        assert_eq!(Config::from_toml("\u{feff}"), Ok(Config::default()));
-    }
-
-    #[test]
-    fn mistakes_are_named_with_their_place_and_what_was_meant() {
-        for (text, expected) in [
-            ("\n[channels.emial]\nhost = 'x'", "2:11: unknown key `emial`; did you mean `email`?"),
-            ("[server\n", "1:8: "),
-            ("[channels.email]\nhost = 'h'\nport = \"abc\"", "expected an integer from 1 to 65535"),
-            (
-                "[channels.email]\nhost = 'h'\nport = 70000",
-                "3:8: invalid value: integer `70000`, expected an integer from 1 to 65535",
-            ),
-            ("[channels.email]\nhost = 'h'\nport = 0", "expected an integer from 1 to 65535"),
-            ("[feeds.yahoo]\ninterval = '5 mins ago'", "2:12: expected a duration such as \"90s\""),
-            ("[feeds.yahoo]\ninterval = '1s'", "2:12: `feeds.yahoo.interval`: expected a duration from 30s upward"),
-            ("[server]\nlisten = '0.0.0.0:8000'", "2:10: `server.listen`: anybody on the network could reach it"),
-            ("[server]\nlisten = 'here'", "expected an address and a port"),
-            ("[feeds.coinbase]\nws_url = 'file:///etc'", "expected an address such as \"wss://host\""),
-            ("[feeds.yahoo]\nbase_url = 'http://u:p@h/'", "no user name or password"),
-            ("[user]\ntimezone = 'Mars/Olympus'", "expected an IANA time zone"),
-            ("[user]\ndefault_channels = ['pigeon']", "there is no channel `pigeon`"),
-            ("[server]\nlisten = '127.0.0.1:1'\nlisten = '127.0.0.1:2'", "duplicate key"),
-            (
-                "[channels.email]\nhost = 'h'\npassword = { enve = 'X' }",
-                "expected { env = \"VARIABLE\" } or { file = \"PATH\" }",
-            ),
-        ] {
-            let said = error(text);
-            assert!(said.contains(expected), "{text}\n  said:     {said}\n  expected: {expected}");
+    /// Every secret with its key, for the binary to resolve.
+    pub fn secrets_mut(&mut self) -> Vec<(String, &mut Secret)> {
+        let mut secrets: Vec<(String, &mut Secret)> = Vec::new();
+        if let Some(secret) = &mut self.server.jwt_secret {
+            secrets.push(("server.jwt_secret".to_owned(), secret));
         }
-    }
-
-    const EXAMPLE: &str = include_str!("../../config.example.toml");
-
-    #[test]
-    fn the_example_says_what_the_defaults_are() {
-        assert_eq!(Config::from_toml(EXAMPLE), Ok(Config::default()));
-    }
-
-    #[test]
-    fn the_example_names_every_key_and_its_optional_lines_are_valid() {
-        let uncommented = |line: &'static str| {
-            let bare = line.strip_prefix("# ").unwrap_or(line);
-            let key = bare.split(" = ").next().unwrap_or_default();
-            let setting = bare.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-            if setting || bare.starts_with('[') { bare } else { line }
-        };
-        let whole = EXAMPLE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
-        let config = Config::from_toml(&whole).unwrap_or_else(|e| panic!("{e}\n{whole}"));
-        assert!(config.channels.email.is_some() && config.channels.sms.is_some() && config.channels.webhook.len() == 2);
-        for section in [
-            "server",
-            "user",
-            "feeds",
-            "feeds.coinbase",
-            "feeds.coingecko",
-            "feeds.yahoo",
-            "feeds.simulated",
-            "channels",
-            "channels.desktop",
-            "channels.email",
-            "channels.sms",
-            "channels.webhook.x",
-            "data",
-            "log",
-        ] {
-            let said = error(&format!("[{section}]\nqqqqqqqqqqqqqqqqqqqqqqqqq = 1"));
-            let known = said.split_once("known here: ").unwrap_or_else(|| panic!("{said}")).1;
-            for key in known.split(", ") {
-                let named = whole.contains(&format!("\n{key} = ")) || whole.contains(&format!("[{section}.{key}"));
-                assert!(named, "[{section}] {key} is not in config.example.toml");
+        if let Some(secret) = &mut self.feeds.coingecko.api_key {
+            secrets.push(("feeds.coingecko.api_key".to_owned(), secret));
+        }
+        if let Some(secret) = self.channels.email.as_mut().and_then(|email| email.password.as_mut()) {
+            secrets.push(("channels.email.password".to_owned(), secret));
+        }
+        if let Some(sms) = &mut self.channels.sms {
+            secrets.push(("channels.sms.auth_token".to_owned(), &mut sms.auth_token));
+        }
+        for (name, webhook) in &mut self.channels.webhook {
+            secrets.push((format!("channels.webhook.{name}.url"), &mut webhook.url));
+            if let Some(secret) = &mut webhook.secret {
+                secrets.push((format!("channels.webhook.{name}.secret"), secret));
+            }
+            if let Some(token) = &mut webhook.token {
+                secrets.push((format!("channels.webhook.{name}.token"), token));
             }
         }
-    }
-
-    #[test]
-    fn a_secret_never_prints() {
-        let config = Config::from_toml("[server]\njwt_secret = 'canary-canary-canary-canary-canary'").expect("valid");
-        assert!(!format!("{config:?}").contains("canary"));
+        secrets
     }
 }

@@ -1,0 +1,190 @@
+//! Reads a configuration from text, and says what is wrong with one that cannot be taken: where, what was found, what was expected.
+
+use super::{CoingeckoPlan, Config};
+use crate::time::Span;
+
+/// What is wrong with a configuration, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {message}")]
+pub struct ConfigError {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What was found and what was expected.
+    pub message: String,
+}
+
+impl ConfigError {
+    /// A setting of this text that makes no sense, with its place; where the text does not name it, the start.
+    pub fn of(text: &str, wrong: &Senseless) -> Self {
+        Self::at(text, place_of(text, &wrong.key), wrong.to_string())
+    }
+
+    fn at(text: &str, offset: usize, message: String) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+        Self { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1, message }
+    }
+}
+
+/// One setting whose value makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}`: {message}")]
+pub struct Senseless {
+    /// The key, such as `feeds.yahoo.interval`.
+    pub key: String,
+    /// What was expected.
+    pub message: String,
+}
+
+impl Config {
+    /// Reads a configuration. A byte order mark is accepted.
+    ///
+    /// Unknown keys, wrong types and impossible values are refused with their place.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let config: Self = toml::from_str(text)
+            .map_err(|e| ConfigError::at(text, e.span().map_or(0, |s| s.start), for_people(e.message())))?;
+        match config.senseless().into_iter().next() {
+            Some(wrong) => Err(ConfigError::of(text, &wrong)),
+            None => Ok(config),
+        }
+    }
+
+    /// Settings whose values cannot be meant.
+    pub fn senseless(&self) -> Vec<Senseless> {
+        let mut found = Vec::new();
+        let mut wrong = |key: &str, message: &str| {
+            found.push(Senseless { key: key.to_owned(), message: message.to_owned() });
+        };
+        if let Some(listen) = self.server.listen
+            && !listen.ip().is_loopback()
+            && !self.server.allow_remote
+        {
+            wrong(
+                "server.listen",
+                "anybody on the network could reach it. Listen on 127.0.0.1, or set allow_remote = true behind a proxy that speaks TLS",
+            );
+        }
+        if self.server.token_lifetime < Span::from_seconds(60) {
+            wrong("server.token_lifetime", "expected a duration from 1m upward");
+        }
+        for origin in &self.server.allowed_origins {
+            if !(origin.starts_with("http://") || origin.starts_with("https://")) || origin.ends_with('/') {
+                wrong(
+                    "server.allowed_origins",
+                    "expected origins such as \"https://alerts.example.org\", without a path",
+                );
+            }
+        }
+        if let Some(zone) = &self.user.timezone
+            && jiff::tz::TimeZone::get(zone).is_err()
+        {
+            wrong("user.timezone", "expected an IANA time zone such as \"Europe/Berlin\"");
+        }
+        if self.feeds.yahoo.interval < Span::from_seconds(30) {
+            wrong("feeds.yahoo.interval", "expected a duration from 30s upward: Yahoo blocks clients that hurry");
+        }
+        if self.feeds.yahoo.user_agents.is_empty() {
+            wrong("feeds.yahoo.user_agents", "expected at least one user agent");
+        }
+        if self.feeds.coingecko.interval < Span::from_seconds(10) {
+            wrong("feeds.coingecko.interval", "expected a duration from 10s upward");
+        }
+        if self.feeds.coingecko.plan != CoingeckoPlan::None && self.feeds.coingecko.api_key.is_none() {
+            wrong("feeds.coingecko.plan", "this plan needs a key: set feeds.coingecko.api_key");
+        }
+        if self.data.keep_bars < Span::from_seconds(86_400) {
+            wrong("data.keep_bars", "expected a duration from 1d upward");
+        }
+        for host in &self.server.allowed_hosts {
+            let name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._[]:".contains(c));
+            if !name {
+                wrong(
+                    "server.allowed_hosts",
+                    "expected host names such as \"alerts.example.org\", without a scheme or path",
+                );
+            }
+        }
+        let plain = ["error", "warn", "info", "debug", "trace", "off"].contains(&self.log.level.as_str());
+        if !plain && !self.log.level.contains('=') {
+            wrong(
+                "log.level",
+                "expected error, warn, info, debug or trace, or a filter such as \"info,bellwether_daemon::ingest=debug\"",
+            );
+        }
+        if !(1..=50_000).contains(&self.feeds.simulated.rate) {
+            wrong("feeds.simulated.rate", "expected an integer from 1 to 50000");
+        }
+        for (key, url, schemes) in [
+            ("feeds.coinbase.ws_url", &self.feeds.coinbase.ws_url, ["wss", "ws"]),
+            ("feeds.coingecko.base_url", &self.feeds.coingecko.base_url, ["https", "http"]),
+            ("feeds.yahoo.base_url", &self.feeds.yahoo.base_url, ["https", "http"]),
+        ] {
+            if let Err(message) = check_url(url, schemes) {
+                wrong(key, &message);
+            }
+        }
+        if let Some(sms) = &self.channels.sms
+            && let Err(message) = check_url(&sms.base_url, ["https", "http"])
+        {
+            wrong("channels.sms.base_url", &message);
+        }
+        let known = self.channel_names();
+        if let Some(name) = self.user.default_channels.iter().find(|name| {
+            // The desktop may be switched off and still be the default of the default.
+            !known.contains(name) && name.as_str() != "desktop"
+        }) {
+            wrong(
+                "user.default_channels",
+                &format!(
+                    "the channel `{name}` is not set up: give it a section [channels.{}]",
+                    name.as_str().replacen(':', ".", 1)
+                ),
+            );
+        }
+        found
+    }
+}
+
+/// An address with one of two schemes and a host, without credentials.
+fn check_url(url: &str, schemes: [&str; 2]) -> Result<(), String> {
+    let expected = || format!("expected an address such as \"{}://host\"", schemes[0]);
+    let (scheme, rest) = url.split_once("://").ok_or_else(expected)?;
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if !schemes.contains(&scheme) || host.is_empty() || url.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(expected());
+    }
+    if host.contains('@') {
+        return Err("an address must hold no user name or password".to_owned());
+    }
+    Ok(())
+}
+
+/// The parser's message in our words; an unknown key gets the nearest known one.
+fn for_people(message: &str) -> String {
+    let message = message.trim();
+    let Some(rest) = message.strip_prefix("unknown field `") else {
+        return message.lines().collect::<Vec<_>>().join("; ");
+    };
+    let Some((key, expected)) = rest.split_once('`') else { return message.to_owned() };
+    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    match crate::suggest::nearest(key, known.iter().copied()) {
+        Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
+        None => format!("unknown key `{key}`; known here: {}", known.join(", ")),
+    }
+}
+
+/// Where the value of a dotted key stands in the text; the start where it cannot be found.
+fn place_of(text: &str, key: &str) -> usize {
+    let Ok(table) = toml::de::DeTable::parse(text) else { return 0 };
+    let mut place = 0;
+    let mut table = Some(table.get_ref().clone());
+    for part in key.split('.') {
+        let Some(value) = table.as_ref().and_then(|t| t.get(part)).cloned() else { return place };
+        place = value.span().start;
+        table = value.get_ref().as_table().cloned();
+    }
+    place
+}

@@ -1,0 +1,90 @@
+use super::*;
+
+fn error(text: &str) -> String {
+    Config::from_toml(text).expect_err(text).to_string()
+}
+
+#[test]
+fn nothing_at_all_is_a_configuration() {
+    assert_eq!(Config::from_toml(""), Ok(Config::default()));
+    assert_eq!(Config::from_toml("\u{feff}"), Ok(Config::default()));
+}
+
+#[test]
+fn mistakes_are_named_with_their_place_and_what_was_meant() {
+    for (text, expected) in [
+        ("\n[channels.emial]\nhost = 'x'", "2:11: unknown key `emial`; did you mean `email`?"),
+        ("[server\n", "1:8: "),
+        ("[channels.email]\nhost = 'h'\nport = \"abc\"", "expected an integer from 1 to 65535"),
+        (
+            "[channels.email]\nhost = 'h'\nport = 70000",
+            "3:8: invalid value: integer `70000`, expected an integer from 1 to 65535",
+        ),
+        ("[channels.email]\nhost = 'h'\nport = 0", "expected an integer from 1 to 65535"),
+        ("[feeds.yahoo]\ninterval = '5 mins ago'", "2:12: expected a duration such as \"90s\""),
+        ("[feeds.yahoo]\ninterval = '1s'", "2:12: `feeds.yahoo.interval`: expected a duration from 30s upward"),
+        ("[server]\nlisten = '0.0.0.0:8000'", "2:10: `server.listen`: anybody on the network could reach it"),
+        ("[server]\nlisten = 'here'", "expected an address and a port"),
+        ("[feeds.coinbase]\nws_url = 'file:///etc'", "expected an address such as \"wss://host\""),
+        ("[feeds.yahoo]\nbase_url = 'http://u:p@h/'", "no user name or password"),
+        ("[user]\ntimezone = 'Mars/Olympus'", "expected an IANA time zone"),
+        ("[user]\ndefault_channels = ['pigeon']", "the channel `pigeon` is not set up"),
+        ("[server]\nlisten = '127.0.0.1:1'\nlisten = '127.0.0.1:2'", "duplicate key"),
+        (
+            "[channels.email]\nhost = 'h'\npassword = { enve = 'X' }",
+            "expected { env = \"VARIABLE\" } or { file = \"PATH\" }",
+        ),
+    ] {
+        let said = error(text);
+        assert!(said.contains(expected), "{text}\n  said:     {said}\n  expected: {expected}");
+    }
+}
+
+const EXAMPLE: &str = include_str!("../../../config.example.toml");
+
+#[test]
+fn the_example_says_what_the_defaults_are() {
+    assert_eq!(Config::from_toml(EXAMPLE), Ok(Config::default()));
+}
+
+#[test]
+fn the_example_names_every_key_and_its_optional_lines_are_valid() {
+    let uncommented = |line: &'static str| {
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        let key = bare.split(" = ").next().unwrap_or_default();
+        let setting = bare.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        if setting || bare.starts_with('[') { bare } else { line }
+    };
+    let whole = EXAMPLE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
+    let config = Config::from_toml(&whole).unwrap_or_else(|e| panic!("{e}\n{whole}"));
+    assert!(config.channels.email.is_some() && config.channels.sms.is_some() && config.channels.webhook.len() == 2);
+    for section in [
+        "server",
+        "user",
+        "feeds",
+        "feeds.coinbase",
+        "feeds.coingecko",
+        "feeds.yahoo",
+        "feeds.simulated",
+        "channels",
+        "channels.desktop",
+        "channels.email",
+        "channels.sms",
+        "channels.webhook.x",
+        "data",
+        "log",
+    ] {
+        let said = error(&format!("[{section}]\nqqqqqqqqqqqqqqqqqqqqqqqqq = 1"));
+        let known = said.split_once("known here: ").unwrap_or_else(|| panic!("{said}")).1;
+        for key in known.split(", ") {
+            let named = whole.contains(&format!("\n{key} = ")) || whole.contains(&format!("[{section}.{key}"));
+            assert!(named, "[{section}] {key} is not in config.example.toml");
+        }
+    }
+}
+
+#[test]
+fn a_secret_never_prints() {
+    let config = Config::from_toml("[server]\njwt_secret = 'canary-canary-canary-canary-canary'").expect("valid");
+    assert!(!format!("{config:?}").contains("canary"));
+}
