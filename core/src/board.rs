@@ -119,7 +119,14 @@ impl Board {
                 self.firings.truncate(RECENT_FIRINGS);
             }
             Event::Delivery(delivery) => {
-                self.deliveries.insert(delivery.id, delivery);
+                // A worker may be ahead of the news that there is something to deliver.
+                let old = |known: &Delivery| {
+                    known.attempts > delivery.attempts
+                        || (known.attempts == delivery.attempts && known.state.is_final() && !delivery.state.is_final())
+                };
+                if !self.deliveries.get(&delivery.id).is_some_and(old) {
+                    self.deliveries.insert(delivery.id, delivery);
+                }
                 while self.deliveries.len() > RECENT_DELIVERIES {
                     self.deliveries.pop_first();
                 }
@@ -174,7 +181,7 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event::FeedState, time::Timestamp};
+    use crate::{delivery::DeliveryState, event::FeedState, time::Timestamp};
 
     fn feed(trouble: &str) -> Event {
         Event::Feed(FeedStatus {
@@ -194,6 +201,31 @@ mod tests {
         assert_eq!(board.apply(3, feed("c")), Err(Gap { have: 1, got: 3 }));
         assert_eq!(board.apply(1, feed("z")), Ok(()));
         assert_eq!(board.feeds().next().and_then(|f| f.trouble.as_deref()), Some("a"));
+    }
+
+    #[test]
+    fn a_delivery_never_goes_back() {
+        let mut board = Board::default();
+        let mut tell = |state: DeliveryState, attempts: u32| {
+            board.publish(Event::Delivery(Delivery {
+                id: DeliveryId(1),
+                firing: "a1.1.1".parse().expect("an id"),
+                owner: crate::alert::UserId::OWNER,
+                channel: crate::condition::ChannelName::new("email"),
+                state,
+                attempts,
+                created: Timestamp::from_seconds(1),
+                next_attempt: None,
+                finished: None,
+                answer: None,
+            }));
+            board.deliveries().next().map(|d| (d.state, d.attempts))
+        };
+        assert_eq!(tell(DeliveryState::Sending, 1), Some((DeliveryState::Sending, 1)));
+        assert_eq!(tell(DeliveryState::Queued, 0), Some((DeliveryState::Sending, 1)));
+        assert_eq!(tell(DeliveryState::Retry, 1), Some((DeliveryState::Retry, 1)));
+        assert_eq!(tell(DeliveryState::Sent, 2), Some((DeliveryState::Sent, 2)));
+        assert_eq!(tell(DeliveryState::Queued, 2), Some((DeliveryState::Sent, 2)));
     }
 
     #[test]

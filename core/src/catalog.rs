@@ -118,7 +118,7 @@ impl Catalog {
             .iter()
             .filter_map(|(name, places)| {
                 let distance = crate::suggest::distance(wanted, name);
-                (distance * 3 <= name.len().max(3)).then_some((distance, name, places))
+                crate::suggest::is_near(distance, wanted, name).then_some((distance, name, places))
             })
             .min()
             .and_then(|(_, _, places)| places.first().map(|&p| self.instruments[p].symbol))

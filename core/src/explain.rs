@@ -59,7 +59,7 @@ pub fn in_words(rule: &Rule, catalog: &Catalog) -> String {
     }
     say(&channels_in_words(&rule.via));
     if rule.urgent {
-        say("Urgent: in quiet hours too.");
+        say("Urgent.");
     }
     if let Some(note) = &rule.note {
         say(&format!("Note: \"{}\"", text::sanitize(note)));
@@ -386,7 +386,7 @@ mod tests {
             (
                 "BTC in 60k..70k or ETH outside 3k..4k each via sms,desktop,webhook:home urgent",
                 "When Bitcoin (BTC) is between 60,000.00 USD and 70,000.00 USD or Ethereum (ETH) is below 3,000.00 USD \
-                 or above 4,000.00 USD. Every time. By SMS, desktop and webhook home. Urgent: in quiet hours too.",
+                 or above 4,000.00 USD. Every time. By SMS, desktop and webhook home. Urgent.",
             ),
             (
                 "SOL -5.5% in 90m every 20m note \"x\"",

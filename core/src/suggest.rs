@@ -24,9 +24,14 @@ pub fn distance(a: &str, b: &str) -> usize {
     last[b.len()]
 }
 
+/// Whether so many changes are few enough for one word to be a slip for the other: a third of the letters at most.
+pub fn is_near(distance: usize, word: &str, known: &str) -> bool {
+    distance * 3 <= known.len() && distance < word.len()
+}
+
 /// The word of `known` nearest to `word`, where one is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known.into_iter().map(|k| (distance(word, k), k)).filter(|(d, k)| *d * 3 <= k.len().max(3)).min().map(|(_, k)| k)
+    known.into_iter().map(|k| (distance(word, k), k)).filter(|(d, k)| is_near(*d, word, k)).min().map(|(_, k)| k)
 }
 
 #[cfg(test)]
@@ -39,5 +44,6 @@ mod tests {
         assert_eq!(nearest("emial", ["email", "desktop"]), Some("email"));
         assert_eq!(nearest("crosess", ["crosses", "exits"]), Some("crosses"));
         assert_eq!(nearest("zzz", ["email", "desktop"]), None);
+        assert_eq!(nearest("", ["V"]), None);
     }
 }

@@ -173,7 +173,7 @@ pub(super) fn unknown(name: &str, span: std::ops::Range<usize>, suggestion: Opti
         let message = format!("No instrument is called {shown}: did you mean {}?", spelled(symbol));
         ParseError::new(ErrorCode::Symbol, span, message).suggest(spelled(symbol))
     } else {
-        let message = format!("No instrument is called {shown}: write a name of the catalogue, or add it there.");
+        let message = format!("No instrument is called {shown}: `bellwether instruments` lists them.");
         ParseError::new(ErrorCode::Symbol, span, message)
     }
 }
