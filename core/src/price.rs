@@ -32,6 +32,11 @@ impl Price {
         Self(value.normalize())
     }
 
+    /// Wraps a decimal that is known to have no trailing zeros.
+    pub(crate) const fn normal(value: Decimal) -> Self {
+        Self(value)
+    }
+
     /// The value.
     pub const fn decimal(self) -> Decimal {
         self.0
@@ -39,7 +44,7 @@ impl Price {
 
     /// Whether the price is above zero.
     pub fn is_positive(self) -> bool {
-        self.0 > Decimal::ZERO
+        !self.0.is_sign_negative() && !self.0.is_zero()
     }
 
     /// Reads a number as a feed writes it: plain (`84737.58`) or with an exponent (`1.234e-05`), exactly.
@@ -66,25 +71,39 @@ impl Price {
 
     /// The price with at least two and at most `places` places and thousands separators: `60,412.50`. For people only.
     pub fn grouped(self, places: u32) -> String {
-        let text = self.0.round_dp(places).abs().to_string();
-        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-        let mut out = String::with_capacity(text.len() + 8);
-        if self.0.is_sign_negative() && !self.0.is_zero() {
-            out.push('-');
-        }
-        for (i, digit) in whole.chars().enumerate() {
-            if i > 0 && (whole.len() - i).is_multiple_of(3) {
-                out.push(',');
-            }
-            out.push(digit);
-        }
-        let shown = places.max(2) as usize;
-        out.push('.');
-        out.push_str(fraction);
-        for _ in fraction.len()..shown {
-            out.push('0');
-        }
+        let mut out = String::with_capacity(24);
+        self.push_grouped(places, &mut out);
         out
+    }
+
+    /// Appends what [`Price::grouped`] gives.
+    pub(crate) fn push_grouped(self, places: u32, out: &mut String) {
+        let (mantissa, scale) = if let Some(mantissa) = self.rounded(places) {
+            (mantissa.into(), places.min(self.0.scale()))
+        } else {
+            let rounded = self.0.round_dp(places);
+            (rounded.mantissa().unsigned_abs(), rounded.scale())
+        };
+        let negative = self.0.is_sign_negative() && !self.0.is_zero();
+        Digits::of(mantissa, scale, places.max(2), true, negative).push_to(out);
+    }
+
+    /// The digits left of a price of ordinary size after rounding to `places`, half to even as [`Decimal::round_dp`] does.
+    fn rounded(self, places: u32) -> Option<u64> {
+        let mantissa = u64::try_from(self.0.mantissa().unsigned_abs()).ok()?;
+        let Some(cut) = self.0.scale().checked_sub(places).filter(|cut| *cut > 0) else { return Some(mantissa) };
+        let unit = 10_u64.checked_pow(cut)?;
+        let (kept, lost) = (mantissa / unit, mantissa % unit);
+        let up = lost > unit / 2 || (lost == unit / 2 && kept % 2 == 1);
+        Some(kept + u64::from(up))
+    }
+
+    /// Appends the plain digits without trailing zeros, as `Display` prints them.
+    pub(crate) fn push_to(self, out: &mut String) {
+        // Trailing zeros were dropped when the price was made.
+        let (mantissa, scale) = (self.0.mantissa().unsigned_abs(), self.0.scale());
+        let scale = if mantissa == 0 { 0 } else { scale };
+        Digits::of(mantissa, scale, scale, false, self.0.is_sign_negative() && mantissa != 0).push_to(out);
     }
 
     /// How many places to show for a price of this size: 2 from 1 upward, five significant digits below.
@@ -99,6 +118,60 @@ impl Price {
             places += 1;
         }
         places
+    }
+}
+
+/// A number as it is written, from the last character to the first.
+struct Digits {
+    bytes: [u8; Self::ROOM],
+    /// Where they begin.
+    from: usize,
+}
+
+impl Digits {
+    /// Twenty-nine digits with nine commas, a point, a sign, and zeros.
+    const ROOM: usize = 72;
+
+    /// With `scale` places after the point and zeros up to `places`, and at least one digit before it.
+    fn of(mantissa: u128, scale: u32, places: u32, grouped: bool, negative: bool) -> Self {
+        let mut digits = Self { bytes: [b'0'; Self::ROOM], from: Self::ROOM };
+        digits.from -= places.saturating_sub(scale).min(28) as usize;
+        let mut wide = mantissa;
+        let mut written = 0;
+        let mut put = |digit: u8| {
+            if written == scale && places > 0 {
+                digits.push(b'.');
+            } else if grouped && written > scale && (written - scale).is_multiple_of(3) {
+                digits.push(b',');
+            }
+            digits.push(b'0' + digit);
+            written += 1;
+            written <= scale
+        };
+        // Usually at once; a division of 128 bits is slow.
+        let mut rest = loop {
+            match u64::try_from(wide) {
+                Ok(rest) => break rest,
+                Err(_) => put(u8::try_from(wide % 10).unwrap_or(0)),
+            };
+            wide /= 10;
+        };
+        while put(u8::try_from(rest % 10).unwrap_or(0)) || rest >= 10 {
+            rest /= 10;
+        }
+        if negative {
+            digits.push(b'-');
+        }
+        digits
+    }
+
+    const fn push(&mut self, byte: u8) {
+        self.from -= 1;
+        self.bytes[self.from] = byte;
+    }
+
+    fn push_to(&self, out: &mut String) {
+        out.push_str(std::str::from_utf8(&self.bytes[self.from..]).unwrap_or_default());
     }
 }
 
@@ -271,6 +344,20 @@ mod tests {
         }
         for text in ["null", "true", "[]", "\"\"", "1e400", "\"NaN\""] {
             assert!(serde_json::from_str::<WirePrice>(text).is_err(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_quick_ways_of_writing_agree_with_the_decimal(mantissa: i64, wide: bool, scale in 0_u32..=18, places in 2_u32..=18) {
+            let mantissa = if wide { i128::from(mantissa) * 1_000_000_007 } else { i128::from(mantissa >> (scale + 20)) };
+            let price = Price::new(Decimal::from_i128_with_scale(mantissa, scale));
+            let mut text = String::new();
+            price.push_to(&mut text);
+            proptest::prop_assert_eq!(&text, &if mantissa == 0 { "0".to_owned() } else { price.decimal().to_string() });
+            let plain = price.grouped(places).replace(',', "").parse::<Decimal>().unwrap();
+            let rounded = price.decimal().round_dp(places);
+            proptest::prop_assert_eq!(plain.normalize(), rounded.normalize());
         }
     }
 

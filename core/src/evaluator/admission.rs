@@ -9,7 +9,7 @@ use super::{
     window::{Observation, Reach, Track, divided},
 };
 use crate::{
-    condition::SessionScope,
+    condition::{Condition, Operand, SessionScope},
     instrument::{FeedId, Instrument, Symbol},
     price::Price,
     tick::{Candle, Session, Tick},
@@ -69,26 +69,30 @@ impl Rejection {
     }
 }
 
-/// One instrument as the evaluator sees it.
+/// One instrument as the evaluator sees it. What every tick reads comes first and lies together: with thousands of instruments,
+/// fetching it is most of what a tick costs.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Market {
-    pub(super) symbol: Symbol,
     /// False while only an alert has named it.
     listed: bool,
     allow_nonpositive: bool,
-    outlier_pct: Option<Decimal>,
-    outlier_window: Span,
+    pub(super) dirty: bool,
     pub(super) stale_after: Span,
-    pub(super) delay: Span,
-    pub(super) regular: Track,
+    seq: u64,
+    reach: Reach,
     /// All sessions; absent as long as only the regular one was seen, which is then the same.
     pub(super) extended: Option<Box<Track>>,
+    outlier_pct: Option<Decimal>,
     held: Option<(Timestamp, Price)>,
-    seq: u64,
-    pub(super) reach: Reach,
+    pub(super) regular: Track,
     /// Alerts that see the regular session, and those that see all.
     pub(super) watch: [Watchlist; 2],
-    pub(super) dirty: bool,
+    outlier_window: Span,
+    pub(super) delay: Span,
+    pub(super) symbol: Symbol,
+    /// The symbol as the alert language writes it.
+    pub(super) name: Box<str>,
 }
 
 /// What [`Market::admit`] says of a tick.
@@ -109,6 +113,7 @@ impl Market {
         let unlisted = Instrument::unlisted(symbol);
         let mut market = Self {
             symbol,
+            name: Operand::Price(symbol).to_string().into(),
             listed: false,
             allow_nonpositive: false,
             outlier_pct: None,
@@ -233,11 +238,24 @@ impl Market {
         vec![(from, open, false), (third(1), second, false), (third(2), fourth, false), (to, close, true)]
     }
 
+    /// Makes windows reach back as far as this alert looks.
+    pub(super) fn reach(&mut self, condition: &Condition) {
+        match *condition {
+            Condition::MoveIn { window, .. } => self.reach.within = self.reach.within.max(window),
+            Condition::PercentVs { ago, .. } => self.reach.ago = self.reach.ago.max(ago),
+            _ => return,
+        }
+        self.regular.fold(self.reach);
+        if let Some(extended) = &mut self.extended {
+            extended.fold(self.reach);
+        }
+    }
+
     /// Divides everything recorded by `ratio`.
     pub(super) fn split(&mut self, ratio: Decimal) {
-        self.regular.split(ratio);
+        self.regular.split(ratio, self.reach);
         if let Some(extended) = &mut self.extended {
-            extended.split(ratio);
+            extended.split(ratio, self.reach);
         }
         self.held = self.held.map(|(ts, price)| (ts, divided(price, ratio)));
     }
@@ -255,6 +273,10 @@ impl Market {
         self.seq = memory.regular.seq.max(memory.extended.as_ref().map_or(0, |t| t.seq));
         self.regular = memory.regular;
         self.extended = memory.extended.map(Box::new);
+        self.regular.settle();
+        if let Some(extended) = &mut self.extended {
+            extended.settle();
+        }
         self.held = memory.held.map(|(ts, price)| (Timestamp::from_micros(ts), Price::new(price)));
     }
 

@@ -7,7 +7,8 @@ use super::{
     cut::{AlertMemory, Cut},
     index::Plan,
     place,
-    state::{Leg, Memory, Slot, counts, evaluated_text, is_price},
+    slot::Opened,
+    state::{Leg, Life, Memory, counts, evaluated_text, is_price},
     step::{self, Scene, Seen},
     window::{divided, multiplied},
 };
@@ -29,23 +30,6 @@ enum Start {
     Armed,
     /// Reset, armed, and judged by the last fresh price.
     Judged,
-}
-
-impl Slot {
-    fn new(alert: Alert, memory: Memory, legs: Vec<Leg>) -> Self {
-        Self { alert, memory, legs, plan: Plan::Idle, fired_in: None, over: false, dirty: false }
-    }
-
-    /// What has to outlive the process.
-    pub(super) fn written(&self) -> AlertMemory {
-        AlertMemory {
-            id: self.alert.id,
-            version: self.alert.version,
-            text: evaluated_text(&self.alert.rule),
-            paused: self.alert.paused,
-            memory: self.memory.clone(),
-        }
-    }
 }
 
 impl Evaluator {
@@ -74,27 +58,27 @@ impl Evaluator {
     fn revive(&mut self, mut alert: Alert, known: Option<AlertMemory>) {
         let legs = self.legs(&alert);
         let number = if let Some(known) = known {
-            let missed = known.version < alert.version && known.memory.snoozed != alert.snoozed_until;
+            let missed = known.version < alert.version && known.memory.life.snoozed != alert.snoozed_until;
             let mut memory = known.memory;
             if missed && alert.snoozed_until.is_some() {
                 memory.hush(alert.snoozed_until);
             }
-            alert.snoozed_until = memory.snoozed;
-            self.insert(Slot::new(alert, memory, legs))
+            alert.snoozed_until = memory.life.snoozed;
+            self.insert(Opened { alert, memory, legs })
         } else {
             let memory = Memory::fresh(alert.rule.terms.len(), 0, alert.snoozed_until, alert.updated);
-            let number = self.insert(Slot::new(alert, memory, legs));
+            let number = self.insert(Opened { alert, memory, legs });
             self.arm(number);
             self.mark(number);
             number
         };
-        self.replan(number);
+        self.replan(number, Plan::Idle);
     }
 
     /// Takes a change of an alert; false where its version is not newer than the known one, and nothing happened.
     pub fn apply(&mut self, change: AlertChange, now: Timestamp, out: &mut Vec<Firing>) -> bool {
         let (id, version) = (change.id(), change.version());
-        let known = self.slot(id).map(|s| s.alert.version).max(self.buried.get(&id).copied());
+        let known = self.slot(id).map(|s| s.version).max(self.buried.get(&id).copied());
         if known.is_some_and(|known| version <= known) {
             return false;
         }
@@ -107,13 +91,13 @@ impl Evaluator {
             AlertChange::Put(alert) => self.change(alert, out, |_| Start::None, |_| {}),
             AlertChange::Pause(alert) => self.change(Alert { paused: true, ..alert }, out, |_| Start::None, |_| {}),
             AlertChange::Resume(alert) => {
-                let stopped = |old: &Slot| old.alert.paused || old.memory.done;
-                let start = |old: &Slot| if stopped(old) { Start::Judged } else { Start::None };
+                let stopped = |old: &Opened| old.alert.paused || old.memory.life.done;
+                let start = |old: &Opened| if stopped(old) { Start::Judged } else { Start::None };
                 self.change(Alert { paused: false, ..alert }, out, start, |_| {});
             }
             AlertChange::Snooze(alert) => {
                 let until = alert.snoozed_until;
-                let start = |old: &Slot| if old.memory.done { Start::Armed } else { Start::None };
+                let start = |old: &Opened| if old.memory.life.done { Start::Armed } else { Start::None };
                 self.change(alert, out, start, |memory| memory.hush(until));
             }
             AlertChange::Acknowledge(alert) => self.change(
@@ -121,7 +105,7 @@ impl Evaluator {
                 out,
                 |_| Start::None,
                 |memory| {
-                    if let Some(episode) = &mut memory.episode {
+                    if let Some(episode) = &mut memory.life.episode {
                         episode.acknowledged |= episode.fired;
                     }
                 },
@@ -136,39 +120,37 @@ impl Evaluator {
         &mut self,
         mut alert: Alert,
         out: &mut Vec<Firing>,
-        start: impl FnOnce(&Slot) -> Start,
+        start: impl FnOnce(&Opened) -> Start,
         effect: impl FnOnce(&mut Memory),
     ) {
-        let Some(number) = self.slot_of.get(&alert.id).copied() else {
-            let legs = self.legs(&alert);
+        let legs = self.legs(&alert);
+        let Some(number) = self.number(alert.id) else {
             let memory = Memory::fresh(alert.rule.terms.len(), 0, alert.snoozed_until, self.rx);
-            let number = self.insert(Slot::new(alert, memory, legs));
+            let number = self.insert(Opened { alert, memory, legs });
             self.activate(number, Start::Judged, out);
             return;
         };
-        let legs = self.legs(&alert);
-        self.register(number, Plan::Idle);
+        self.withdraw(number);
         let rx = self.rx;
-        let Some(slot) = &mut self.slots[number as usize] else { return };
-        let rewritten = !slot.alert.rule.evaluates_like(&alert.rule);
-        let resumed = slot.alert.paused && !alert.paused;
-        let old = &slot.alert;
-        let expired = !old.paused && !slot.memory.done && old.rule.until.is_some_and(|until| rx >= until);
-        let outside_differs = old.rule != alert.rule;
-        let by_command = start(slot);
+        let Some(old) = self.slots[number as usize].as_ref().map(|slot| slot.open(&self.markets)) else { return };
+        let rewritten = !old.alert.rule.evaluates_like(&alert.rule);
+        let resumed = old.alert.paused && !alert.paused;
+        let ended = old.alert.rule.until.is_some_and(|until| rx >= until);
+        let expired = !old.alert.paused && !old.memory.life.done && ended;
+        let outside_differs = old.alert.rule != alert.rule;
+        let by_command = start(&old);
         let begin = if rewritten || resumed || (expired && outside_differs) { Start::Judged } else { by_command };
+        let mut memory = old.memory;
         if rewritten {
-            slot.memory.snoozed = None;
+            memory.life.snoozed = None;
         }
         if begin != Start::None {
-            let Memory { count, snoozed, .. } = slot.memory;
-            slot.memory = Memory::fresh(alert.rule.terms.len(), count, snoozed, rx);
+            let Life { count, snoozed, .. } = memory.life;
+            memory = Memory::fresh(alert.rule.terms.len(), count, snoozed, rx);
         }
-        effect(&mut slot.memory);
-        alert.snoozed_until = slot.memory.snoozed;
-        slot.alert = alert;
-        slot.legs = legs;
-        slot.over = false;
+        effect(&mut memory);
+        alert.snoozed_until = memory.life.snoozed;
+        self.put_back(number, Opened { alert, memory, legs });
         self.activate(number, begin, out);
     }
 
@@ -180,7 +162,7 @@ impl Evaluator {
         }
         let fresh = if start == Start::Judged { self.fresh(number) } else { Vec::new() };
         if fresh.is_empty() {
-            self.replan(number);
+            self.replan(number, Plan::Idle);
         } else {
             self.visit(number, &fresh, Manner::default(), out);
         }
@@ -188,9 +170,9 @@ impl Evaluator {
 
     fn arm(&mut self, number: u32) {
         let Some(slot) = &mut self.slots[number as usize] else { return };
-        if !slot.alert.paused {
-            let scene = Scene { markets: &self.markets, rx: self.rx, input: self.input, within_candle: false };
-            step::arm(slot, &scene, |_| true);
+        if !slot.paused() {
+            let scene = Scene { markets: &self.markets, rx: self.rx, within_candle: false };
+            slot.with(|subject| step::arm(subject, &scene, |_| true));
         }
     }
 
@@ -199,7 +181,7 @@ impl Evaluator {
         let Some(slot) = &self.slots[number as usize] else { return Vec::new() };
         let last = |market: u32| {
             let found = &self.markets[market as usize];
-            let last = found.track(slot.alert.rule.session).last?;
+            let last = found.track(slot.scope()).last?;
             found.is_fresh(last.ts, self.rx).then_some(Seen { market, ts: last.ts, session: last.session })
         };
         slot.markets().into_iter().filter_map(last).collect()
@@ -207,16 +189,19 @@ impl Evaluator {
 
     /// The first price of an instrument came too late to be judged: it only arms, and only terms on that instrument alone.
     pub(super) fn arm_by_first(&mut self, seen: Seen) {
-        for number in 0..place(self.slots.len()) {
+        // Before its first price, everybody looks at every price of an instrument.
+        let watch = &self.markets[seen.market as usize].watch;
+        let numbers: Vec<u32> = watch.iter().flat_map(super::index::Watchlist::always).collect();
+        for number in numbers {
             let Some(slot) = &mut self.slots[number as usize] else { continue };
-            let rule = &slot.alert.rule;
-            let concerned = slot.legs.contains(&Leg::One(seen.market)) && counts(rule.session, seen.session);
-            let over = slot.alert.paused || slot.memory.done || rule.until.is_some_and(|until| seen.ts >= until);
+            let (old, options) = (slot.plan(), slot.options());
+            let concerned = slot.legs().contains(&Leg::One(seen.market)) && counts(options.session, seen.session);
+            let over = options.until.is_some_and(|until| seen.ts >= until);
             if concerned && !over {
-                let scene = Scene { markets: &self.markets, rx: self.rx, input: self.input, within_candle: false };
-                step::arm(slot, &scene, |leg| leg == Leg::One(seen.market));
+                let scene = Scene { markets: &self.markets, rx: self.rx, within_candle: false };
+                slot.with(|subject| step::arm(subject, &scene, |leg| leg == Leg::One(seen.market)));
                 self.mark(number);
-                self.replan(number);
+                self.replan(number, old);
             }
         }
     }
@@ -233,17 +218,24 @@ impl Evaluator {
         self.mark_market(market);
         let mut changed = Vec::new();
         for number in 0..place(self.slots.len()) {
-            let Some(slot) = &mut self.slots[number as usize] else { continue };
-            if !slot.legs.iter().any(|leg| leg.has(market)) {
+            let Some(slot) = &self.slots[number as usize] else { continue };
+            if !slot.legs().iter().any(|leg| leg.has(market)) {
                 continue;
             }
-            if slot.split(symbol, ratio) {
-                slot.alert.version = slot.alert.version.saturating_add(1);
-                slot.alert.updated = self.rx;
-                changed.push(slot.alert.clone());
+            let over = slot.over();
+            let mut opened = slot.open(&self.markets);
+            self.withdraw(number);
+            if opened.split(symbol, ratio) {
+                opened.alert.version = opened.alert.version.saturating_add(1);
+                opened.alert.updated = self.rx;
+                changed.push(opened.alert.clone());
+            }
+            self.put_back(number, opened);
+            if let Some(slot) = self.slots[number as usize].as_mut().filter(|_| over) {
+                slot.end();
             }
             self.mark(number);
-            self.replan(number);
+            self.replan(number, Plan::Idle);
         }
         changed.sort_by_key(|a| a.id);
         changed
@@ -258,20 +250,16 @@ impl Evaluator {
                 Operand::Ratio(over, under) => Leg::Two(self.market(over), self.market(under)),
             };
             for market in leg.markets() {
-                let reach = &mut self.markets[market as usize].reach;
-                match term.condition {
-                    Condition::MoveIn { window, .. } => reach.within = reach.within.max(window),
-                    Condition::PercentVs { ago, .. } => reach.ago = reach.ago.max(ago),
-                    _ => {}
-                }
+                self.markets[market as usize].reach(&term.condition);
             }
             legs.push(leg);
         }
         legs
     }
 
-    fn insert(&mut self, slot: Slot) -> u32 {
-        let id = slot.alert.id;
+    fn insert(&mut self, opened: Opened) -> u32 {
+        let slot = opened.pack(&mut self.styles);
+        let id = slot.id;
         let number = if let Some(number) = self.free.pop() {
             self.slots[number as usize] = Some(slot);
             number
@@ -279,15 +267,32 @@ impl Evaluator {
             self.slots.push(Some(slot));
             place(self.slots.len() - 1)
         };
-        self.slot_of.insert(id, number);
-        self.buried.remove(&id);
+        self.slot_of.insert(id, number, |place| self.slots[place as usize].as_ref().map(|slot| slot.id));
+        if !self.buried.is_empty() {
+            self.buried.remove(&id);
+        }
         number
     }
 
+    /// Puts an alert that was withdrawn and opened back into its place.
+    fn put_back(&mut self, number: u32, opened: Opened) {
+        let slot = opened.pack(&mut self.styles);
+        if let Some(mut old) = self.slots[number as usize].replace(slot) {
+            let noted = old.mark(false);
+            self.styles.release(old.style);
+            if let Some(slot) = self.slots[number as usize].as_mut().filter(|_| noted) {
+                slot.mark(true);
+            }
+        }
+    }
+
     fn remove(&mut self, id: AlertId) {
-        if let Some(number) = self.slot_of.remove(&id) {
-            self.register(number, Plan::Idle);
-            self.slots[number as usize] = None;
+        let id_at = |place: u32| self.slots[place as usize].as_ref().map(|slot| slot.id);
+        if let Some(number) = self.slot_of.remove(id, id_at) {
+            self.withdraw(number);
+            if let Some(slot) = self.slots[number as usize].take() {
+                self.styles.release(slot.style);
+            }
             self.free.push(number);
         }
     }
@@ -318,7 +323,7 @@ impl Scale {
     }
 }
 
-impl Slot {
+impl Opened {
     /// Rescales levels, bounds, references and hysteresis; says whether the text changed.
     fn split(&mut self, symbol: Symbol, ratio: Decimal) -> bool {
         let rule = &mut self.alert.rule;

@@ -134,7 +134,7 @@ pub(super) mod marks {
             ts = ts.wrapping_add(gap.parse::<i64>().map_err(D::Error::custom)?);
             seq = seq.wrapping_add(number.parse::<u64>().map_err(D::Error::custom)?);
             let price = price.parse().map_err(D::Error::custom)?;
-            list.push_back(Mark { ts: Timestamp::from_micros(ts), seq, price });
+            list.push_back(Mark::new(Timestamp::from_micros(ts), seq, price));
         }
         Ok(list)
     }

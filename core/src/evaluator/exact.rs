@@ -42,8 +42,8 @@ impl Value {
     }
 
     pub(super) fn compare(&self, other: &Self) -> Ordering {
-        if self.den == other.den {
-            return self.num.cmp(&other.num);
+        if same(self.den, other.den) {
+            return order(self.num, other.num);
         }
         compare(&[&[self.num, other.den]], &[&[other.num, self.den]])
     }
@@ -85,7 +85,8 @@ pub(super) struct Threshold {
 impl Threshold {
     /// The level itself.
     pub(super) fn at(level: Decimal) -> Self {
-        Self::percent(Value::price(level), Decimal::ZERO)
+        let hundred = Decimal::ONE_HUNDRED;
+        Self { base: Value::price(level), factor: hundred, back: hundred, shift: Decimal::ZERO }
     }
 
     /// So many per cent away from `base`.
@@ -124,8 +125,8 @@ impl Threshold {
     pub(super) fn place(&self, value: &Value) -> Ordering {
         let hundred = Decimal::ONE_HUNDRED;
         let Self { base, factor, back, shift } = *self;
-        let unmoved = back == hundred && shift.is_zero();
-        if unmoved && factor == hundred {
+        let unmoved = same(back, hundred) && shift.is_zero();
+        if unmoved && same(factor, hundred) {
             return value.compare(&base);
         }
         if unmoved {
@@ -149,20 +150,41 @@ impl Threshold {
     }
 
     /// A key that every price at or above this threshold reaches.
-    pub(super) fn key_from_below(&self) -> Option<i128> {
-        self.approximate().map(|t| key(t).saturating_sub(slack(key(t))))
+    pub(super) fn key_from_below(&self) -> Option<i64> {
+        if self.is_plain() {
+            return Some(key(self.base.num));
+        }
+        self.approximate().map(|t| key(t) - SLACK)
     }
 
     /// A key that every price at or below this threshold reaches from above.
-    pub(super) fn key_from_above(&self) -> Option<i128> {
-        self.approximate().map(|t| key(t).saturating_add(slack(key(t))))
+    pub(super) fn key_from_above(&self) -> Option<i64> {
+        if self.is_plain() {
+            return Some(key(self.base.num));
+        }
+        self.approximate().map(|t| key(t) + SLACK)
+    }
+
+    /// Whether this is a price as somebody wrote it.
+    fn is_plain(&self) -> bool {
+        let hundred = Decimal::ONE_HUNDRED;
+        let whole = same(self.factor, hundred) && same(self.back, hundred);
+        whole && same(self.base.den, Decimal::ONE) && self.shift.is_zero()
     }
 }
 
-/// More than the rounding of [`Threshold::approximate`] can amount to.
-const fn slack(key: i128) -> i128 {
-    2 + (key.saturating_abs() >> 80)
+/// Whether two decimals are written the same: a quick way to find most that are equal.
+fn same(a: Decimal, b: Decimal) -> bool {
+    a.mantissa() == b.mantissa() && a.scale() == b.scale()
 }
+
+/// How two decimals lie to each other, in a quick way where their keys differ.
+fn order(a: Decimal, b: Decimal) -> Ordering {
+    if a.scale() == b.scale() { a.mantissa().cmp(&b.mantissa()) } else { key(a).cmp(&key(b)).then_with(|| a.cmp(&b)) }
+}
+
+/// More keys than the rounding of [`Threshold::approximate`] can amount to: a key keeps 17 digits, a decimal 28.
+const SLACK: i64 = 2;
 
 const POWERS: [i128; 29] = {
     let mut powers = [1; 29];
@@ -174,18 +196,35 @@ const POWERS: [i128; 29] = {
     powers
 };
 
-/// A price in whole units of 10^-18, rounded down, saturating: a monotone integer stand-in for the index.
+/// A price as one word that sorts like it: a monotone stand-in for the index.
 ///
-/// Unequal prices may share a key beyond eighteen places or at the ends; the index looks on equality, so none is passed over.
-pub(super) fn key(price: Decimal) -> i128 {
+/// Up to 0.07 it counts units of 10^-18; beyond, it keeps the 56 leading bits below their exponent, as a floating-point number does.
+/// Prices that differ only after some seventeen digits share a key. The index looks on equality, so none is passed over, and
+/// what it finds is then compared exactly.
+pub(super) fn key(price: Decimal) -> i64 {
+    const KEPT: u32 = 56;
     let (mantissa, scale) = (price.mantissa(), price.scale() as usize);
-    if scale <= 18 {
-        let limit = if mantissa < 0 { i128::MIN } else { i128::MAX };
-        mantissa.checked_mul(POWERS[18 - scale]).unwrap_or(limit)
-    } else {
-        mantissa.div_euclid(POWERS[scale - 18])
-    }
+    let magnitude = mantissa.unsigned_abs();
+    let units = match 18_usize.checked_sub(scale) {
+        Some(up) if magnitude >> 64 == 0 => magnitude * u128::from(SMALL_POWERS[up]),
+        Some(up) => magnitude.saturating_mul(u128::from(SMALL_POWERS[up])),
+        None => magnitude / POWERS[scale - 18].unsigned_abs(),
+    };
+    let excess = (128 - KEPT).saturating_sub(units.leading_zeros());
+    let kept = low_half(units >> excess) + (u64::from(excess) << (KEPT - 1));
+    let key = kept.cast_signed();
+    if mantissa < 0 { -key } else { key }
 }
+
+const SMALL_POWERS: [u64; 19] = {
+    let mut powers = [1; 19];
+    let mut i = 1;
+    while i < 19 {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
 
 /// Compares two sums of products, exactly.
 pub(super) fn compare(left: &[&[Decimal]], right: &[&[Decimal]]) -> Ordering {
@@ -329,7 +368,7 @@ mod tests {
 
     #[test]
     fn keys_keep_the_order_of_prices() {
-        let mut last = i128::MIN;
+        let mut last = i64::MIN;
         for text in [
             "-79228162514264337593543950335",
             "-1",
@@ -343,6 +382,19 @@ mod tests {
             let key = key(d(text));
             assert!(key >= last, "{text}");
             last = key;
+        }
+    }
+
+    proptest::proptest! {
+        /// Also where the digits end, and where the key changes from counting to leading bits.
+        #[test]
+        fn any_two_keys_keep_the_order_of_their_prices(a in proptest::num::i128::ANY, b in proptest::num::i128::ANY, cut in 32_u32..120, scales in (0_u32..29, 0_u32..29)) {
+            let price = |n: i128, scale| Decimal::from_i128_with_scale(n >> cut.max(33), scale);
+            let (a, b) = (price(a, scales.0), price(b, scales.1));
+            let next = Decimal::from_i128_with_scale(a.mantissa() + 1, a.scale());
+            proptest::prop_assert!(key(a) <= key(next));
+            let keys = key(a).cmp(&key(b));
+            proptest::prop_assert!(keys.is_eq() || keys == a.cmp(&b), "{} {}", a, b);
         }
     }
 }

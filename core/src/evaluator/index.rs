@@ -6,12 +6,15 @@
 use std::collections::BTreeSet;
 
 use super::{
-    exact::{Threshold, Value},
-    state::Memory,
+    exact::{Threshold, Value, key},
+    levels::Levels,
+    state::{Life, TermMemory, pause_between},
+    style::Options,
     terms::{Edge, Zone},
+    window::Track,
 };
 use crate::{
-    condition::{Condition, Family, Operand, Repeat, Rule},
+    condition::{Anchor, Condition, Family, Hysteresis, Repeat, Sign},
     time::Timestamp,
 };
 
@@ -26,9 +29,9 @@ pub(super) enum Plan {
     /// At a price of at least `up` or at most `down`, or from `due` on.
     Watch {
         /// The nearest key above.
-        up: Option<i128>,
+        up: Option<i64>,
         /// The nearest key below.
-        down: Option<i128>,
+        down: Option<i64>,
         /// The end of a cooldown after which it may fire without a price passing anything.
         due: Option<Timestamp>,
     },
@@ -62,26 +65,36 @@ impl Plan {
     }
 }
 
-/// What an alert waits for. `price` is the last one that exists for it.
-pub(super) fn plan(rule: &Rule, memory: &Memory, price: Option<Value>, rx: Timestamp) -> Plan {
-    let ([term], Some(price)) = (&rule.terms[..], price) else { return Plan::Always };
-    if matches!(term.operand, Operand::Ratio(..)) || memory.waits.iter().any(Option::is_some) {
+/// What an alert waits for. `track` holds the observations that exist for it, if it looks at one instrument.
+pub(super) fn plan(
+    terms: &[Condition],
+    options: &Options,
+    life: &Life,
+    memories: &[TermMemory],
+    track: Option<&Track>,
+    rx: Timestamp,
+) -> Plan {
+    let ([term], [remembered], Some(track)) = (terms, memories, track) else { return Plan::Always };
+    let Some(last) = &track.last else { return Plan::Always };
+    if life.waits.iter().any(Option::is_some) {
         return Plan::Always;
     }
-    let remembered = memory.terms.first().copied().unwrap_or_default();
-    match (&term.condition, term.condition.family()) {
-        (Condition::PercentVs { .. }, _) | (_, Family::Move) => Plan::Always,
-        (condition, Family::Edge) => {
-            let Some(edge) = Edge::of(condition) else { return Plan::Always };
-            edge_plan(&edge, &remembered, rule, &price)
+    let price = Value::price(last.price.decimal());
+    let snoozed = life.snoozed.is_some_and(|until| rx < until);
+    match (term, term.family()) {
+        (Condition::PercentVs { .. }, _) => Plan::Always,
+        (_, Family::Move) => {
+            let running = snoozed || life.episode.is_some();
+            if running { Plan::Always } else { move_plan(term, remembered, track).unwrap_or(Plan::Always) }
         }
-        (condition, Family::Level) => {
-            if memory.snoozed.is_some_and(|until| rx < until) {
-                return Plan::Always;
-            }
-            let Some(zone) = Zone::fixed(condition) else { return Plan::Always };
+        (_, Family::Edge) => {
+            let Some(edge) = Edge::of(term) else { return Plan::Always };
+            edge_plan(&edge, remembered, options.hysteresis, &price)
+        }
+        (_, Family::Level) => {
+            let Some(zone) = Zone::fixed(term).filter(|_| !snoozed) else { return Plan::Always };
             if remembered.latch {
-                with_due(zone_plan_on(&zone, rule, &price), rule, memory)
+                with_due(zone_plan_on(&zone, options.hysteresis, &price), options.repeat, life)
             } else {
                 zone_plan_off(&zone, &price)
             }
@@ -90,20 +103,57 @@ pub(super) fn plan(rule: &Rule, memory: &Memory, price: Option<Value>, rx: Times
 }
 
 /// A true level may fire without a price passing anything, once it has cooled.
-fn with_due(plan: Plan, rule: &Rule, memory: &Memory) -> Plan {
-    let Some(episode) = memory.episode else { return Plan::Always };
-    let waits_for = match rule.repeat {
+fn with_due(plan: Plan, repeat: Repeat, life: &Life) -> Plan {
+    let Some(episode) = life.episode else { return Plan::Always };
+    let waits = match repeat {
         Repeat::Once => return Plan::Always,
-        Repeat::Each { cooldown } => (!episode.fired).then_some(cooldown),
-        Repeat::Every(span) => (!episode.acknowledged).then_some(span),
+        Repeat::Each { .. } => !episode.fired,
+        Repeat::Every(_) => !episode.acknowledged,
     };
-    match (plan, waits_for, memory.last_fired) {
-        (plan, None, _) => plan,
-        (Plan::Watch { up, down, .. }, Some(span), Some(fired)) => {
-            Plan::Watch { up, down, due: Some(fired.plus(span)) }
+    match (plan, life.last_fired) {
+        (plan, _) if !waits => plan,
+        (Plan::Watch { up, down, .. }, Some(fired)) => {
+            Plan::Watch { up, down, due: Some(fired.plus(pause_between(repeat))) }
         }
         _ => Plan::Always,
     }
+}
+
+/// Until the price has moved far enough from where it is measured, or the place from which it is measured moves.
+///
+/// What a window forgets as time passes only makes the condition harder to meet, so that it needs no watching.
+fn move_plan(condition: &Condition, remembered: &TermMemory, track: &Track) -> Option<Plan> {
+    let (zone, high, low) = match *condition {
+        Condition::Move { sign, percent, anchor } => {
+            let reference = remembered.reference?;
+            let here = || key(reference.num);
+            let zone = Zone::percent(sign, percent, reference, reference);
+            match anchor {
+                Anchor::Now => (zone, None, None),
+                Anchor::High => (zone, Some(here()), None),
+                Anchor::Low => (zone, None, Some(here())),
+            }
+        }
+        Condition::MoveIn { sign, percent, window } => {
+            let now = track.last?.ts;
+            let (low, high) = track.extremes(now.minus(window), now, remembered.since)?;
+            let zone = Zone::percent(sign, percent, Value::price(low), Value::price(high));
+            let (falls, rises) = (sign != Sign::Plus, sign != Sign::Minus);
+            // A price that is beyond an extreme by less than keys can tell moves the threshold by less than its slack.
+            (zone, falls.then(|| key(high) + 1), rises.then(|| key(low) - 1))
+        }
+        _ => return None,
+    };
+    let (above, below) = match zone {
+        Zone::Above { level, .. } => (Some(level), None),
+        Zone::Below { level, .. } => (None, Some(level)),
+        Zone::Outside { low, high, .. } => (Some(high), Some(low)),
+        Zone::Inside { .. } => return None,
+    };
+    let Plan::Watch { up, down, due } = Plan::watch(above, below) else { return None };
+    let up = up.into_iter().chain(high).min();
+    let down = down.into_iter().chain(low).max();
+    Some(Plan::Watch { up, down, due })
 }
 
 fn zone_plan_off(zone: &Zone, price: &Value) -> Plan {
@@ -115,8 +165,7 @@ fn zone_plan_off(zone: &Zone, price: &Value) -> Plan {
     }
 }
 
-fn zone_plan_on(zone: &Zone, rule: &Rule, price: &Value) -> Plan {
-    let h = rule.hysteresis;
+fn zone_plan_on(zone: &Zone, h: Option<Hysteresis>, price: &Value) -> Plan {
     match *zone {
         Zone::Above { level, .. } => Plan::watch(None, Some(level.lowered(h))),
         Zone::Below { level, .. } => Plan::watch(Some(level.raised(h)), None),
@@ -125,8 +174,8 @@ fn zone_plan_on(zone: &Zone, rule: &Rule, price: &Value) -> Plan {
     }
 }
 
-fn edge_plan(edge: &Edge, flags: &super::state::TermMemory, rule: &Rule, price: &Value) -> Plan {
-    let h = if flags.again { rule.hysteresis } else { None };
+fn edge_plan(edge: &Edge, flags: &TermMemory, hysteresis: Option<Hysteresis>, price: &Value) -> Plan {
+    let h = if flags.again { hysteresis } else { None };
     match *edge {
         Edge::Crosses { level, up, down } => {
             let rise = if flags.up { Some(level) } else { (down && !flags.down).then(|| level.raised(h)) };
@@ -140,15 +189,22 @@ fn edge_plan(edge: &Edge, flags: &super::state::TermMemory, rule: &Rule, price: 
     }
 }
 
+/// Later than any observation.
+const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
+
 /// The alerts that look at one instrument, by what they wait for.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Watchlist {
-    ups: BTreeSet<(i128, u32)>,
-    downs: BTreeSet<(i128, u32)>,
     /// The lowest of `ups`.
-    above: i128,
+    above: i64,
     /// The highest of `downs`.
-    below: i128,
+    below: i64,
+    /// The earliest of `due`; before any time while `always` has an entry.
+    soonest: Timestamp,
+    ups: Levels,
+    /// Their keys are turned round, so that the one nearest to the price is the lowest here, too.
+    downs: Levels,
     due: BTreeSet<(Timestamp, u32)>,
     always: BTreeSet<u32>,
 }
@@ -156,10 +212,11 @@ pub(super) struct Watchlist {
 impl Default for Watchlist {
     fn default() -> Self {
         Self {
-            ups: BTreeSet::new(),
-            downs: BTreeSet::new(),
-            above: i128::MAX,
-            below: i128::MIN,
+            above: i64::MAX,
+            below: i64::MIN,
+            soonest: NEVER,
+            ups: Levels::default(),
+            downs: Levels::default(),
             due: BTreeSet::new(),
             always: BTreeSet::new(),
         }
@@ -172,18 +229,20 @@ impl Watchlist {
             Plan::Idle => {}
             Plan::Always => {
                 self.always.insert(slot);
+                self.settle_time();
             }
             Plan::Watch { up, down, due } => {
                 if let Some(key) = up {
-                    self.ups.insert((key, slot));
+                    self.ups.insert(key, slot);
                     self.above = self.above.min(key);
                 }
                 if let Some(key) = down {
-                    self.downs.insert((key, slot));
+                    self.downs.insert(-key, slot);
                     self.below = self.below.max(key);
                 }
                 if let Some(at) = due {
                     self.due.insert((at, slot));
+                    self.settle_time();
                 }
             }
         }
@@ -194,38 +253,83 @@ impl Watchlist {
             Plan::Idle => {}
             Plan::Always => {
                 self.always.remove(&slot);
+                self.settle_time();
             }
             Plan::Watch { up, down, due } => {
                 if let Some(key) = up {
-                    self.ups.remove(&(key, slot));
-                    if key == self.above {
-                        self.above = self.ups.first().map_or(i128::MAX, |first| first.0);
-                    }
+                    self.ups.remove(key, slot);
+                    self.settle_up();
                 }
                 if let Some(key) = down {
-                    self.downs.remove(&(key, slot));
-                    if key == self.below {
-                        self.below = self.downs.last().map_or(i128::MIN, |last| last.0);
-                    }
+                    self.downs.remove(-key, slot);
+                    self.settle_down();
                 }
                 if let Some(at) = due {
                     self.due.remove(&(at, slot));
+                    self.settle_time();
                 }
             }
         }
     }
 
-    /// Names everybody whom a price of this key, observed at `ts`, can concern; some perhaps twice.
-    pub(super) fn concerned(&self, key: i128, ts: Timestamp, mut name: impl FnMut(u32)) {
+    fn settle_up(&mut self) {
+        self.above = self.ups.lowest().unwrap_or(i64::MAX);
+    }
+
+    fn settle_down(&mut self) {
+        self.below = self.downs.lowest().map_or(i64::MIN, |key| -key);
+    }
+
+    fn settle_time(&mut self) {
+        let first = || self.due.first().map_or(NEVER, |first| first.0);
+        self.soonest = if self.always.is_empty() { first() } else { Timestamp::from_micros(i64::MIN) };
+    }
+
+    /// Whether a price of this key, observed at `ts`, concerns nobody.
+    pub(super) const fn is_quiet(&self, key: i64, ts: Timestamp) -> bool {
+        key < self.above && key > self.below && ts.as_micros() < self.soonest.as_micros()
+    }
+
+    /// Whom it concerns all the same, whatever the price.
+    pub(super) fn always(&self) -> impl Iterator<Item = u32> {
+        self.always.iter().copied()
+    }
+
+    /// Names everybody whom a price of this key, observed at `ts`, can concern; some perhaps twice. Levels that were reached
+    /// are taken out of the list, and are named as such.
+    pub(super) fn concerned(&mut self, key: i64, ts: Timestamp, mut name: impl FnMut(u32, Reached)) {
         if key >= self.above {
-            self.ups.range(..=(key, u32::MAX)).for_each(|&(_, slot)| name(slot));
+            self.ups.pop(key, |slot| name(slot, Reached::Up));
+            self.settle_up();
         }
         if key <= self.below {
-            self.downs.range((key, 0)..).for_each(|&(_, slot)| name(slot));
+            self.downs.pop(-key, |slot| name(slot, Reached::Down));
+            self.settle_down();
         }
-        self.always.iter().for_each(|&slot| name(slot));
-        if !self.due.is_empty() {
-            self.due.range(..=(ts, u32::MAX)).for_each(|&(_, slot)| name(slot));
+        self.always.iter().for_each(|&slot| name(slot, Reached::Nothing));
+        if ts >= self.soonest {
+            self.due.range(..=(ts, u32::MAX)).for_each(|&(_, slot)| name(slot, Reached::Nothing));
+        }
+    }
+}
+
+/// Which of an alert's levels left the list, having been reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    Up,
+    Down,
+    Both,
+    Nothing,
+}
+
+impl Reached {
+    /// Both together.
+    pub(super) const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, one) | (one, Self::Nothing) => one,
+            (Self::Up, Self::Up) => Self::Up,
+            (Self::Down, Self::Down) => Self::Down,
+            _ => Self::Both,
         }
     }
 }

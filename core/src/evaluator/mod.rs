@@ -14,19 +14,23 @@ mod commands;
 mod cut;
 mod exact;
 mod index;
+mod levels;
+mod numbers;
 #[cfg(test)]
 mod oracle;
+mod plain;
+mod quick;
 #[cfg(test)]
 mod race;
 mod reason;
+mod slot;
 mod state;
 mod step;
+mod style;
 mod terms;
 #[cfg(test)]
 mod tests;
 mod window;
-
-use std::collections::HashMap;
 
 pub use self::{
     admission::{Admission, Rejection},
@@ -36,12 +40,17 @@ pub use self::{
 };
 use self::{
     admission::{Market, Point, Verdict},
-    index::Plan,
-    state::{Leg, Slot, counts, side},
-    step::{Scene, Seen},
+    index::{Plan, Reached},
+    numbers::Numbers,
+    quick::QuickMap,
+    slot::Slot,
+    state::{Leg, counts, is_joint, side},
+    step::{End, Occasion, Readings, Scene, Seen},
+    style::Styles,
 };
 use crate::{
     alert::{Alert, AlertId, AlertState},
+    condition::SessionScope,
     firing::Firing,
     instrument::{FeedId, Instrument, Symbol},
     tick::{Candle, Tick},
@@ -52,26 +61,35 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Evaluator {
     markets: Vec<Market>,
-    market_of: HashMap<Symbol, u32>,
+    market_of: QuickMap<Symbol, u32>,
     /// Places of deleted alerts are empty until taken again.
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
-    slot_of: HashMap<AlertId, u32>,
+    slot_of: Numbers,
+    styles: Styles,
     /// Versions of deleted alerts: a change that was overtaken by the deletion must not bring them back.
-    buried: HashMap<AlertId, u32>,
+    buried: QuickMap<AlertId, u32>,
     /// The largest receive time seen.
     rx: Timestamp,
-    /// The number of the running input.
-    input: u64,
+    /// Who fired in the running input, and where that firing stands in the input's list. Not kept where the input is one observation.
+    fired: QuickMap<u32, usize>,
     dirty_slots: Vec<u32>,
     dirty_markets: Vec<u32>,
     /// Whom the running observation concerns; kept for its memory.
-    visits: Vec<(AlertId, u32)>,
+    visits: Vec<(u32, Reached)>,
+    /// What the terms of the running evaluation come to; kept for its memory, too.
+    readings: Readings,
+    phrases: reason::Phrases,
 }
+
+/// How many alerts are evaluated at a stretch.
+const BATCH: usize = 32;
 
 /// How an observation came in.
 #[derive(Clone, Copy, Debug, Default)]
 struct Manner {
+    /// The observation is all there is in this input.
+    alone: bool,
     /// Found in candles fetched after a gap.
     late: bool,
     /// The candle it is a point of.
@@ -89,8 +107,8 @@ struct CandlePoint {
 impl CandlePoint {
     /// Whether the point exists for this alert: one on a single instrument, active since before the candle, or before its close.
     fn counts_for(&self, slot: &Slot) -> bool {
-        let activated = slot.memory.activated;
-        !slot.is_joint() && activated < self.to && (self.closing || activated <= self.from)
+        let activated = slot.activated();
+        !is_joint(&slot.legs()) && activated < self.to && (self.closing || activated <= self.from)
     }
 }
 
@@ -116,7 +134,7 @@ impl Evaluator {
         self.begin(tick.received_time);
         let (admission, seen) = self.admit(tick);
         if let Some(seen) = seen {
-            self.show(&[seen], Manner::default(), out);
+            self.show(&[seen], Manner { alone: true, ..Manner::default() }, out);
         }
         admission
     }
@@ -175,9 +193,10 @@ impl Evaluator {
         let mut cut = Cut::default();
         for slot in self.dirty_slots.drain(..) {
             // A deleted alert may have left its number here.
-            if let Some(slot) = self.slots[slot as usize].as_mut().filter(|s| s.dirty) {
-                slot.dirty = false;
-                cut.alerts.push(slot.written());
+            if let Some(slot) = &mut self.slots[slot as usize]
+                && slot.mark(false)
+            {
+                cut.alerts.push(slot.written(&self.markets));
             }
         }
         for market in self.dirty_markets.drain(..) {
@@ -205,14 +224,15 @@ impl Evaluator {
         let slot = self.slot(id)?;
         let time = self.time_of(slot);
         let state = slot.state(now, time);
-        let judged = slot.memory.time.is_some() && !state::has_edge(&slot.alert.rule);
+        let life = slot.life();
+        let judged = life.time.is_some() && !slot.has_edge();
         Some(AlertStatus {
             state,
-            last_fired: slot.memory.last_fired,
-            count: slot.memory.count,
+            last_fired: life.last_fired,
+            count: life.count,
             cooling_until: slot.cooling_until(time).filter(|_| state == AlertState::Cooling),
-            snoozed_until: slot.memory.snoozed.filter(|until| now < *until),
-            satisfied: judged.then_some(slot.memory.episode.is_some()),
+            snoozed_until: life.snoozed.filter(|until| now < *until),
+            satisfied: judged.then_some(life.episode.is_some()),
         })
     }
 
@@ -223,27 +243,36 @@ impl Evaluator {
     }
 
     /// An alert as the evaluator knows it.
-    pub fn alert(&self, id: AlertId) -> Option<&Alert> {
-        self.slot(id).map(|slot| &slot.alert)
+    pub fn alert(&self, id: AlertId) -> Option<Alert> {
+        self.slot(id).map(|slot| slot.open(&self.markets).alert)
     }
 
     /// All alerts, in no particular order.
-    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
-        self.slots.iter().flatten().map(|slot| &slot.alert)
+    pub fn alerts(&self) -> impl Iterator<Item = Alert> {
+        self.slots.iter().flatten().map(|slot| slot.open(&self.markets).alert)
+    }
+
+    /// How many alerts there are.
+    pub const fn count(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    fn number(&self, id: AlertId) -> Option<u32> {
+        self.slot_of.find(id, |place| self.slots[place as usize].as_ref().map(|slot| slot.id))
     }
 
     fn slot(&self, id: AlertId) -> Option<&Slot> {
-        self.slots[*self.slot_of.get(&id)? as usize].as_ref()
+        self.slots[self.number(id)? as usize].as_ref()
     }
 
     /// The alert's own time, as if it had been looked at at every observation that exists for it.
     fn time_of(&self, slot: &Slot) -> Option<Timestamp> {
-        let own = slot.memory.time?;
-        let (Plan::Watch { .. }, [Leg::One(market)]) = (slot.plan, &slot.legs[..]) else { return Some(own) };
-        let track = self.markets[*market as usize].track(slot.alert.rule.session);
+        let own = slot.life().time?;
+        let (Plan::Watch { .. }, [Leg::One(market)]) = (slot.plan(), &*slot.legs()) else { return Some(own) };
+        let track = self.markets[*market as usize].track(slot.scope());
         let passed = track.last.map(|last| last.ts).filter(|ts| {
-            let overslept = track.candle.is_some_and(|to| to <= slot.memory.activated);
-            !overslept && slot.alert.rule.until.is_none_or(|until| *ts < until)
+            let overslept = track.candle.is_some_and(|to| to <= slot.activated());
+            !overslept && slot.options().until.is_none_or(|until| *ts < until)
         });
         Some(passed.map_or(own, |ts| own.max(ts)))
     }
@@ -251,7 +280,9 @@ impl Evaluator {
     /// Starts an input. The receive time never goes back.
     fn begin(&mut self, received: Timestamp) {
         self.rx = self.rx.max(received);
-        self.input += 1;
+        if !self.fired.is_empty() {
+            self.fired.clear();
+        }
     }
 
     /// The place of an instrument; one that nobody has set yet takes no prices.
@@ -300,7 +331,11 @@ impl Evaluator {
             self.markets[market as usize].record(observation, Some(candle.to));
             self.mark_market(market);
             let point = CandlePoint { from: candle.from, to: candle.to, first: i == 0, closing };
-            self.show(&[Seen { market, ts, session: candle.session }], Manner { late, candle: Some(point) }, out);
+            self.show(
+                &[Seen { market, ts, session: candle.session }],
+                Manner { late, candle: Some(point), ..Manner::default() },
+                out,
+            );
         }
         !points.is_empty()
     }
@@ -310,93 +345,141 @@ impl Evaluator {
         let mut visits = std::mem::take(&mut self.visits);
         visits.clear();
         for seen in observed {
-            let market = &self.markets[seen.market as usize];
-            for scope in [crate::condition::SessionScope::Regular, crate::condition::SessionScope::Extended] {
-                let Some(last) = market.track(scope).last.filter(|_| counts(scope, seen.session)) else { continue };
-                let key = exact::key(last.price.decimal());
-                market.watch[side(scope)].concerned(key, seen.ts, |slot| {
-                    if let Some(found) = &self.slots[slot as usize] {
-                        visits.push((found.alert.id, slot));
-                    }
-                });
+            let market = &mut self.markets[seen.market as usize];
+            for scope in [SessionScope::Regular, SessionScope::Extended] {
+                let key = market.track(scope).key;
+                let watch = &mut market.watch[side(scope)];
+                if !counts(scope, seen.session) || watch.is_quiet(key, seen.ts) {
+                    continue;
+                }
+                watch.concerned(key, seen.ts, |number, reached| visits.push((number, reached)));
             }
         }
         if !visits.is_empty() {
-            visits.sort_unstable();
-            visits.dedup();
-            for &(_, slot) in &visits {
-                self.visit(slot, observed, manner, out);
+            self.in_order(&mut visits);
+            // Whoever looks at every price seldom fires; a level that was reached nearly always does.
+            out.reserve(visits.iter().filter(|visit| visit.1 != Reached::Nothing).count());
+            for some in visits.chunks(BATCH) {
+                // All at once, so that the memory of the next ones is on its way while the first is evaluated.
+                for &(number, reached) in some {
+                    if let Some(slot) = &mut self.slots[number as usize] {
+                        slot.left(reached);
+                    }
+                }
+                for &(number, _) in some {
+                    self.visit(number, observed, manner, out);
+                }
             }
         }
         self.visits = visits;
     }
 
+    /// Sorts those whom an observation concerns, each once, by their alerts. First by place: alerts made one after the other lie
+    /// so in memory, and mostly that is their order already.
+    fn in_order(&self, visits: &mut Vec<(u32, Reached)>) {
+        visits.sort_unstable_by_key(|visit| visit.0);
+        visits.dedup_by(|again, first| {
+            let same = again.0 == first.0;
+            if same {
+                first.1 = first.1.and(again.1);
+            }
+            same
+        });
+        let id = |visit: &(u32, Reached)| self.slots[visit.0 as usize].as_ref().map(|slot| slot.id);
+        if !visits.is_sorted_by_key(id) {
+            visits.sort_by_cached_key(id);
+        }
+    }
+
     /// Evaluates one alert, reports what it did, and puts it where the index will find it next time.
     fn visit(&mut self, number: u32, observed: &[Seen], manner: Manner, out: &mut Vec<Firing>) {
         let Some(slot) = &mut self.slots[number as usize] else { return };
+        let old = slot.plan();
         let within_candle = manner.candle.is_some_and(|c| !c.first);
         if manner.candle.is_none_or(|c| c.counts_for(slot)) {
-            let scene = Scene { markets: &self.markets, rx: self.rx, input: self.input, within_candle };
-            if let Some(outcome) = step::evaluate(slot, &scene, observed) {
-                match slot.fired_in {
-                    Some((input, place)) if input == self.input => {
-                        if let Some(first) = out.get_mut(place) {
-                            first.more += outcome.fired;
+            let scene = Scene { markets: &self.markets, rx: self.rx, within_candle };
+            let before = if manner.alone { None } else { self.fired.get(&number).copied() };
+            let occasion = Occasion { scene: &scene, observed, counted: before.is_some() };
+            let readings = &mut self.readings;
+            let end = if slot.paused() {
+                End::Quiet
+            } else {
+                slot.with(|subject| step::evaluate(subject, &occasion, readings))
+            };
+            match end {
+                End::Quiet => {}
+                End::Over => slot.end(),
+                End::Fired(outcome) => {
+                    if let Some(first) = before.and_then(|place| out.get_mut(place)) {
+                        first.more += outcome.fired;
+                    } else {
+                        if !manner.alone {
+                            self.fired.insert(number, out.len());
                         }
-                    }
-                    _ => {
-                        slot.fired_in = Some((self.input, out.len()));
-                        out.push(reason::firing(slot, &scene, &outcome, manner.late));
+                        let phrases = &mut self.phrases;
+                        out.push(reason::firing(slot, &scene, outcome, &self.readings, manner.late, phrases));
                     }
                 }
             }
             self.mark(number);
         }
-        self.replan(number);
+        self.replan(number, old);
     }
 
     /// Notes that an alert's memory has changed.
     fn mark(&mut self, number: u32) {
         if let Some(slot) = &mut self.slots[number as usize]
-            && !std::mem::replace(&mut slot.dirty, true)
+            && !slot.mark(true)
         {
             self.dirty_slots.push(number);
         }
     }
 
-    /// Puts an alert where the index will find it.
-    fn replan(&mut self, number: u32) {
+    /// Puts an alert where the index will find it. `old` is how it stands there.
+    fn replan(&mut self, number: u32, old: Plan) {
         let Some(slot) = &self.slots[number as usize] else { return };
         let plan = self.plan(slot);
-        if plan != slot.plan {
-            self.register(number, plan);
+        if plan != old {
+            self.register(number, old, plan);
         }
     }
 
     fn plan(&self, slot: &Slot) -> Plan {
-        if slot.alert.paused || slot.memory.done || slot.over {
+        if slot.paused() || slot.over() {
             return Plan::Idle;
         }
-        let price = match slot.legs.first() {
-            Some(Leg::One(market)) => self.markets[*market as usize].track(slot.alert.rule.session).last,
-            _ => None,
-        };
-        index::plan(&slot.alert.rule, &slot.memory, price.map(|o| exact::Value::price(o.price.decimal())), self.rx)
+        slot.read(|terms, legs, life, memories| {
+            if life.done {
+                return Plan::Idle;
+            }
+            let track = match legs.first() {
+                Some(Leg::One(market)) => Some(self.markets[*market as usize].track(slot.scope())),
+                _ => None,
+            };
+            index::plan(terms, slot.options(), life, memories, track, self.rx)
+        })
     }
 
-    fn register(&mut self, number: u32, plan: Plan) {
+    fn register(&mut self, number: u32, old: Plan, plan: Plan) {
         let Some(slot) = &mut self.slots[number as usize] else { return };
-        let old = std::mem::replace(&mut slot.plan, plan);
-        let scope = side(slot.alert.rule.session);
+        slot.set_plan(plan);
+        let scope = side(slot.scope());
         let mut change = |market: u32| {
             let watch = &mut self.markets[market as usize].watch[scope];
             watch.remove(number, old);
             watch.add(number, plan);
         };
-        if let [Leg::One(only)] = slot.legs[..] {
+        if let [Leg::One(only)] = *slot.legs() {
             change(only);
         } else {
             slot.markets().into_iter().for_each(change);
+        }
+    }
+
+    /// Takes an alert out of the index.
+    fn withdraw(&mut self, number: u32) {
+        if let Some(slot) = &self.slots[number as usize] {
+            self.register(number, slot.plan(), Plan::Idle);
         }
     }
 }

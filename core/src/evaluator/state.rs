@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     cut::{micros, micros_option},
     exact::Value,
-    index::Plan,
+    slot::Slot,
 };
 use crate::{
-    alert::{Alert, AlertState},
-    condition::{Family, Operand, Repeat, Rule, SessionScope},
+    alert::AlertState,
+    condition::{Condition, Family, Operand, Repeat, Rule, SessionScope},
     time::{Span, Timestamp},
 };
 
@@ -63,6 +63,15 @@ pub(super) struct Episode {
 /// Everything that lives on between two inputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Memory {
+    #[serde(flatten)]
+    pub(super) life: Life,
+    /// One a term.
+    pub(super) terms: Vec<TermMemory>,
+}
+
+/// What lives on of an alert as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Life {
     /// A `once` that has fired.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(super) done: bool,
@@ -72,8 +81,6 @@ pub(super) struct Memory {
     /// Silent until then, by the receive time.
     #[serde(default, with = "micros_option", skip_serializing_if = "Option::is_none")]
     pub(super) snoozed: Option<Timestamp>,
-    /// One a term.
-    pub(super) terms: Vec<TermMemory>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) episode: Option<Episode>,
     /// Since when the condition holds, for a `for`. With an edge: of the upward (or only) direction, and of the downward one.
@@ -112,18 +119,19 @@ mod waits {
 impl Memory {
     /// A memory that knows nothing but how often the alert has fired.
     pub(super) fn fresh(terms: usize, count: u32, snoozed: Option<Timestamp>, activated: Timestamp) -> Self {
-        Self { terms: vec![TermMemory::default(); terms], count, snoozed, activated, ..Self::default() }
+        let life = Life { activated, snoozed, count, ..Life::default() };
+        Self { life, terms: vec![TermMemory::default(); terms] }
     }
 
     /// What snoozing forgets.
     pub(super) fn hush(&mut self, until: Option<Timestamp>) {
-        self.snoozed = until;
+        self.life.snoozed = until;
         for term in &mut self.terms {
             term.latch = false;
         }
-        self.waits = [None; 2];
-        self.episode = None;
-        self.last_fired = None;
+        self.life.waits = [None; 2];
+        self.life.episode = None;
+        self.life.last_fired = None;
     }
 }
 
@@ -151,50 +159,26 @@ impl Leg {
     }
 }
 
-/// An alert with everything the evaluator keeps beside it.
-#[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) alert: Alert,
-    pub(super) memory: Memory,
-    /// One a term.
-    pub(super) legs: Vec<Leg>,
-    /// How it stands in the index.
-    pub(super) plan: Plan,
-    /// The last input in which it fired, and where that firing stands in the input's list.
-    pub(super) fired_in: Option<(u64, usize)>,
-    /// Its time is over: an observation at or after `until` was seen.
-    pub(super) over: bool,
-    pub(super) dirty: bool,
+/// Whether operands like these are several, so that the alert is judged where they meet.
+pub(super) fn is_joint(legs: &[Leg]) -> bool {
+    let Some(Leg::One(first)) = legs.first() else { return true };
+    legs.iter().any(|leg| *leg != Leg::One(*first))
 }
 
 impl Slot {
-    /// Every instrument it looks at, each once.
-    pub(super) fn markets(&self) -> Vec<u32> {
-        let mut markets: Vec<u32> = self.legs.iter().flat_map(|leg| leg.markets()).collect();
-        markets.sort_unstable();
-        markets.dedup();
-        markets
-    }
-
-    /// Whether it looks at several instruments.
-    pub(super) fn is_joint(&self) -> bool {
-        let Some(Leg::One(first)) = self.legs.first() else { return true };
-        self.legs.iter().any(|leg| *leg != Leg::One(*first))
-    }
-
     /// What is shown at `now`. `time` is the alert's own time, taking into account observations that did not concern it.
     pub(super) fn state(&self, now: Timestamp, time: Option<Timestamp>) -> AlertState {
-        let (rule, memory) = (&self.alert.rule, &self.memory);
+        let (options, life) = (self.options(), self.life());
         let elapsed = |since: Timestamp| time.map_or(Span::ZERO, |t| t.since(since));
-        if self.alert.paused {
+        if self.paused() {
             AlertState::Paused
-        } else if memory.done {
+        } else if life.done {
             AlertState::Done
-        } else if rule.until.is_some_and(|until| now >= until) {
+        } else if options.until.is_some_and(|until| now >= until) {
             AlertState::Expired
-        } else if memory.snoozed.is_some_and(|until| now < until) {
+        } else if life.snoozed.is_some_and(|until| now < until) {
             AlertState::Snoozed
-        } else if memory.waits.iter().flatten().any(|&start| rule.hold.is_some_and(|d| elapsed(start) < d)) {
+        } else if life.waits.iter().flatten().any(|&start| options.hold.is_some_and(|d| elapsed(start) < d)) {
             AlertState::Pending
         } else if self.cooling_until(time).is_some() {
             AlertState::Cooling
@@ -207,34 +191,36 @@ impl Slot {
 
     /// The end of the running cooldown.
     pub(super) fn cooling_until(&self, time: Option<Timestamp>) -> Option<Timestamp> {
-        let end = self.memory.last_fired?.plus(pause_between(&self.alert.rule));
+        let end = self.life().last_fired?.plus(pause_between(self.options().repeat));
         time.is_none_or(|t| t < end).then_some(end)
     }
 
     fn has_fired(&self) -> bool {
-        if has_edge(&self.alert.rule) {
-            self.memory.last_fired.is_some() && self.memory.terms.iter().all(|t| !t.up && !t.down)
-        } else {
-            self.memory.episode.is_some_and(|e| e.fired)
-        }
+        self.read(|terms, _, life, memories| {
+            if has_edge(terms) {
+                life.last_fired.is_some() && memories.iter().all(|t| !t.up && !t.down)
+            } else {
+                life.episode.is_some_and(|e| e.fired)
+            }
+        })
     }
 }
 
 /// At least this long between two firings.
-pub(super) fn pause_between(rule: &Rule) -> Span {
-    match rule.repeat {
+pub(super) const fn pause_between(repeat: Repeat) -> Span {
+    match repeat {
         Repeat::Once => Span::ZERO,
         Repeat::Each { cooldown } => cooldown,
         Repeat::Every(span) => span,
     }
 }
 
-pub(super) fn has_edge(rule: &Rule) -> bool {
-    rule.terms.iter().any(|t| t.condition.family() == Family::Edge)
+pub(super) fn has_edge(terms: &[Condition]) -> bool {
+    terms.iter().any(|t| t.family() == Family::Edge)
 }
 
-pub(super) fn has_move(rule: &Rule) -> bool {
-    rule.terms.iter().any(|t| t.condition.family() == Family::Move)
+pub(super) fn has_move(terms: &[Condition]) -> bool {
+    terms.iter().any(|t| t.family() == Family::Move)
 }
 
 /// The evaluated part of a rule, canonically.

@@ -4,11 +4,13 @@
 use super::{
     admission::Market,
     exact::Value,
-    state::{Episode, Leg, Memory, Slot, counts, has_edge, has_move, pause_between},
+    slot::Subject,
+    state::{Episode, Leg, Life, TermMemory, counts, has_edge, has_move, is_joint, pause_between},
+    style::Options,
     terms::{self, Edge, Event, Zone},
 };
 use crate::{
-    condition::{Condition, Join, MAX_TERMS, Operand, Repeat, Rule, SessionScope},
+    condition::{Condition, Join, MAX_TERMS, Repeat, SessionScope},
     firing::Direction,
     tick::Session,
     time::{Span, Timestamp},
@@ -27,14 +29,13 @@ pub(super) struct Scene<'a> {
     pub(super) markets: &'a [Market],
     /// The receive time of the input.
     pub(super) rx: Timestamp,
-    /// The number of the input.
-    pub(super) input: u64,
     /// A later point of a candle whose earlier points were shown before.
     pub(super) within_candle: bool,
 }
 
 impl Scene<'_> {
     /// The value of an operand at `now`; nothing where it is unknown.
+    #[inline]
     pub(super) fn value(&self, leg: Leg, scope: SessionScope, now: Timestamp) -> Option<Value> {
         let price = |market: u32| {
             let market = &self.markets[market as usize];
@@ -71,103 +72,107 @@ pub(super) struct Reading {
 }
 
 /// What came of an evaluation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Outcome {
     /// How many times the alert fired.
     pub(super) fired: u32,
     pub(super) direction: Option<Direction>,
-    pub(super) readings: [Reading; MAX_TERMS],
 }
 
-/// Evaluates an alert after these observations. Nothing comes back where nothing fired.
-pub(super) fn evaluate(slot: &mut Slot, scene: &Scene<'_>, observed: &[Seen]) -> Option<Outcome> {
-    let terms = slot.alert.rule.terms.len();
-    if slot.alert.paused || slot.memory.done || terms > MAX_TERMS {
-        return None;
-    }
-    let rule = &slot.alert.rule;
-    let scope = rule.session;
-    let eligible = |seen: &&Seen| counts(scope, seen.session) && slot.legs.iter().any(|leg| leg.has(seen.market));
-    let ts = observed.iter().filter(eligible).map(|seen| seen.ts).max()?;
-    let now = slot.memory.time.map_or(ts, |time| time.max(ts));
-    if rule.until.is_some_and(|until| now >= until) {
-        // One instrument's time never goes back; of several, another may still lie before the end.
-        slot.over = !slot.is_joint();
-        return None;
-    }
-    slot.memory.time = Some(now);
-    let snoozed = slot.memory.snoozed.is_some_and(|until| scene.rx < until);
+/// What the terms came to in the last evaluation; as many as the alert has.
+pub(super) type Readings = [Reading; MAX_TERMS];
 
-    let mut outcome = Outcome::default();
-    let terms = rule.terms.iter().zip(&slot.legs).zip(&mut slot.memory.terms);
-    for (((term, leg), memory), reading) in terms.zip(&mut outcome.readings) {
-        reading.value = scene.value(*leg, scope, now);
-        let Some(p) = reading.value else { continue };
-        if let Some(edge) = Edge::of(&term.condition) {
-            let stepped = observed.iter().any(|seen| counts(scope, seen.session) && leg.has(seen.market));
-            reading.event = if stepped { edge.step(memory, &p, rule.hysteresis) } else { None };
-            reading.truth = Some(reading.event.is_some());
-            reading.direction = reading.event.and_then(Event::direction);
-        } else if !snoozed {
-            read_zone(term, *leg, memory, reading, &p, &At { scene, rule, now });
+/// What an evaluation has to know beside the alert.
+pub(super) struct Occasion<'a> {
+    pub(super) scene: &'a Scene<'a>,
+    pub(super) observed: &'a [Seen],
+    /// The alert has fired in this input before.
+    pub(super) counted: bool,
+}
+
+/// The end of an evaluation.
+pub(super) enum End {
+    /// Nothing fired.
+    Quiet,
+    /// The alert's time is over.
+    Over,
+    Fired(Outcome),
+}
+
+/// Evaluates an alert after these observations.
+pub(super) fn evaluate(subject: Subject<'_>, occasion: &Occasion<'_>, readings: &mut Readings) -> End {
+    let Subject { terms, legs, options, life, memories } = subject;
+    let Occasion { scene, observed, counted } = *occasion;
+    if life.done || terms.len() > MAX_TERMS {
+        return End::Quiet;
+    }
+    let scope = options.session;
+    let eligible = |seen: &&Seen| counts(scope, seen.session) && legs.iter().any(|leg| leg.has(seen.market));
+    let Some(ts) = observed.iter().filter(eligible).map(|seen| seen.ts).max() else { return End::Quiet };
+    let now = life.time.map_or(ts, |time| time.max(ts));
+    if options.until.is_some_and(|until| now >= until) {
+        // One instrument's time never goes back; of several, another may still lie before the end.
+        return if is_joint(legs) { End::Quiet } else { End::Over };
+    }
+    life.time = Some(now);
+    let snoozed = life.snoozed.is_some_and(|until| scene.rx < until);
+
+    let readings = &mut readings[..terms.len()];
+    for (((term, leg), memory), kept) in terms.iter().zip(legs).zip(&mut *memories).zip(&mut *readings) {
+        let mut reading = Reading { value: scene.value(*leg, scope, now), ..Reading::default() };
+        if let Some(p) = reading.value {
+            if let Some(edge) = Edge::of(term) {
+                let stepped = observed.iter().any(|seen| counts(scope, seen.session) && leg.has(seen.market));
+                reading.event = if stepped { edge.step(memory, &p, options.hysteresis) } else { None };
+                reading.truth = Some(reading.event.is_some());
+                reading.direction = reading.event.and_then(Event::direction);
+            } else if !snoozed {
+                read_zone(term, *leg, memory, &mut reading, &p, &At { scene, options, now });
+            }
         }
+        *kept = reading;
     }
     if snoozed {
-        return None;
+        return End::Quiet;
     }
-    let gap = gap_allowed(slot, scene);
-    let mut turn = Turn {
-        rule: &slot.alert.rule,
-        memory: &mut slot.memory,
-        now,
-        gap,
-        // Further firings inside one input leave the time of the reported one.
-        counted: slot.fired_in.is_some_and(|(input, _)| input == scene.input),
-        fired: 0,
-        direction: None,
-    };
-    if has_edge(&slot.alert.rule) {
-        turn.with_edge(&outcome.readings);
+    let gap = gap_allowed(legs, scene);
+    // Further firings inside one input leave the time of the reported one.
+    let mut turn = Turn { terms, options, life, now, gap, counted, fired: 0, direction: None };
+    if has_edge(terms) {
+        turn.with_edge(readings);
     } else {
-        turn.without_edge(&outcome.readings);
+        turn.without_edge(readings);
     }
     let Turn { fired, direction, .. } = turn;
     if fired == 0 {
-        return None;
+        return End::Quiet;
     }
-    restart_moves(slot, scene, &outcome.readings);
-    Some(Outcome { fired, direction, ..outcome })
+    restart_moves(terms, legs, memories, scope, scene, readings);
+    End::Fired(Outcome { fired, direction })
 }
 
 /// The longest time without a known evaluation that a running wait survives.
-fn gap_allowed(slot: &Slot, scene: &Scene<'_>) -> Option<Span> {
+fn gap_allowed(legs: &[Leg], scene: &Scene<'_>) -> Option<Span> {
     if scene.within_candle {
         return None;
     }
-    slot.legs.iter().flat_map(|leg| leg.markets()).map(|m| scene.markets[m as usize].stale_after).max()
+    legs.iter().flat_map(|leg| leg.markets()).map(|m| scene.markets[m as usize].stale_after).max()
 }
 
 struct At<'a> {
     scene: &'a Scene<'a>,
-    rule: &'a Rule,
+    options: &'a Options,
     now: Timestamp,
 }
 
 /// Reads a level or a move.
-fn read_zone(
-    term: &crate::condition::Term,
-    leg: Leg,
-    memory: &mut super::state::TermMemory,
-    reading: &mut Reading,
-    p: &Value,
-    at: &At<'_>,
-) {
+fn read_zone(term: &Condition, leg: Leg, memory: &mut TermMemory, reading: &mut Reading, p: &Value, at: &At<'_>) {
     let track = |leg: Leg| match leg {
-        Leg::One(one) => Some(at.scene.markets[one as usize].track(at.rule.session)),
+        Leg::One(one) => Some(at.scene.markets[one as usize].track(at.options.session)),
         Leg::Two(..) => None,
     };
     let percent = |sign, percent, low: Value, high: Value| (Zone::percent(sign, percent, low, high), Some((low, high)));
-    let (zone, references) = match term.condition {
+    let (zone, references) = match *term {
         Condition::PercentVs { sign, percent: x, ago } => {
             let Some(then) = track(leg).and_then(|t| t.price_at(at.now.minus(ago))) else { return };
             percent(sign, x, Value::price(then), Value::price(then))
@@ -190,8 +195,8 @@ fn read_zone(
             (zone, None)
         }
     };
-    let is_move = matches!(term.condition, Condition::Move { .. } | Condition::MoveIn { .. });
-    let truth = if is_move { zone.holds(p) } else { terms::latch(memory, &zone, p, at.rule.hysteresis) };
+    let is_move = matches!(term, Condition::Move { .. } | Condition::MoveIn { .. });
+    let truth = if is_move { zone.holds(p) } else { terms::latch(memory, &zone, p, at.options.hysteresis) };
     reading.truth = Some(truth);
     if let Some((low, high)) = references {
         let direction = zone.direction(p);
@@ -201,20 +206,25 @@ fn read_zone(
 }
 
 /// After a firing every move begins a new measurement.
-fn restart_moves(slot: &mut Slot, scene: &Scene<'_>, readings: &[Reading]) {
-    let rule = &slot.alert.rule;
-    for (i, term) in rule.terms.iter().enumerate() {
-        let memory = &mut slot.memory.terms[i];
-        match (&term.condition, slot.legs[i]) {
+fn restart_moves(
+    terms: &[Condition],
+    legs: &[Leg],
+    memories: &mut [TermMemory],
+    scope: SessionScope,
+    scene: &Scene<'_>,
+    readings: &[Reading],
+) {
+    for (((term, leg), memory), reading) in terms.iter().zip(legs).zip(memories).zip(readings) {
+        match (term, *leg) {
             (Condition::Move { .. }, leg) => {
                 let last = match leg {
-                    Leg::One(_) => scene.last_value(leg, rule.session, scene.rx),
-                    Leg::Two(..) => readings[i].value,
+                    Leg::One(_) => scene.last_value(leg, scope, scene.rx),
+                    Leg::Two(..) => reading.value,
                 };
                 memory.reference = last.or(memory.reference);
             }
             (Condition::MoveIn { .. }, Leg::One(one)) => {
-                memory.since = scene.markets[one as usize].track(rule.session).seq;
+                memory.since = scene.markets[one as usize].track(scope).seq;
             }
             _ => {}
         }
@@ -223,8 +233,9 @@ fn restart_moves(slot: &mut Slot, scene: &Scene<'_>, readings: &[Reading]) {
 
 /// The part of an evaluation that follows the terms.
 struct Turn<'a> {
-    rule: &'a Rule,
-    memory: &'a mut Memory,
+    terms: &'a [Condition],
+    options: &'a Options,
+    life: &'a mut Life,
     now: Timestamp,
     gap: Option<Span>,
     counted: bool,
@@ -234,56 +245,55 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     fn cooled(&self) -> bool {
-        self.memory.last_fired.is_none_or(|last| self.now >= last.plus(pause_between(self.rule)))
+        self.life.last_fired.is_none_or(|last| self.now >= last.plus(pause_between(self.options.repeat)))
     }
 
     fn fire(&mut self, direction: Option<Direction>) {
         if !self.counted {
-            self.memory.last_fired = Some(self.now);
+            self.life.last_fired = Some(self.now);
             self.counted = true;
             self.direction = direction;
         } else if self.fired == 0 {
             self.direction = direction;
         }
         self.fired += 1;
-        self.memory.count = self.memory.count.saturating_add(1);
-        self.memory.done |= self.rule.repeat == Repeat::Once;
+        self.life.count = self.life.count.saturating_add(1);
+        self.life.done |= self.options.repeat == Repeat::Once;
     }
 
     /// A wait that saw nothing for too long begins again.
     fn mind_the_gap(&mut self) {
-        if let (Some(allowed), Some(known)) = (self.gap, self.memory.known)
+        if let (Some(allowed), Some(known)) = (self.gap, self.life.known)
             && self.now.since(known) > allowed
         {
-            for wait in self.memory.waits.iter_mut().flatten() {
+            for wait in self.life.waits.iter_mut().flatten() {
                 *wait = self.now;
             }
         }
-        self.memory.known = Some(self.now);
+        self.life.known = Some(self.now);
     }
 
     /// Whether a wait that began at `start` is over.
     fn is_over(&self, start: Timestamp) -> bool {
-        self.rule.hold.is_none_or(|hold| self.now >= start.plus(hold))
+        self.options.hold.is_none_or(|hold| self.now >= start.plus(hold))
     }
 
     fn without_edge(&mut self, readings: &[Reading]) {
-        let readings = &readings[..self.rule.terms.len()];
-        let Some(truth) = combine(self.rule.join, readings.iter().map(|r| r.truth)) else { return };
+        let Some(truth) = combine(self.options.join, readings.iter().map(|r| r.truth)) else { return };
         self.mind_the_gap();
         if !truth {
-            self.memory.episode = None;
-            self.memory.waits = [None; 2];
+            self.life.episode = None;
+            self.life.waits = [None; 2];
             return;
         }
-        let episode = *self.memory.episode.get_or_insert_with(Episode::default);
-        if self.rule.hold.is_some() {
-            let start = *self.memory.waits[0].get_or_insert(self.now);
+        let episode = *self.life.episode.get_or_insert_with(Episode::default);
+        if self.options.hold.is_some() {
+            let start = *self.life.waits[0].get_or_insert(self.now);
             if !self.is_over(start) {
                 return;
             }
         }
-        let wanted = match self.rule.repeat {
+        let wanted = match self.options.repeat {
             Repeat::Once => true,
             Repeat::Each { .. } => !episode.fired && self.cooled(),
             Repeat::Every(_) => !episode.acknowledged && self.cooled(),
@@ -291,30 +301,29 @@ impl Turn<'_> {
         if !wanted {
             return;
         }
-        self.memory.episode = Some(Episode { fired: true, ..episode });
+        self.life.episode = Some(Episode { fired: true, ..episode });
         let direction = readings.iter().find(|r| r.truth == Some(true) && r.direction.is_some());
         self.fire(direction.and_then(|r| r.direction));
-        if has_move(self.rule) {
-            self.memory.episode = None;
-            self.memory.waits = [None; 2];
+        if has_move(self.terms) {
+            self.life.episode = None;
+            self.life.waits = [None; 2];
         }
     }
 
     fn with_edge(&mut self, readings: &[Reading]) {
-        let readings = &readings[..self.rule.terms.len()];
-        if self.rule.join == Join::Or && readings.len() > 1 {
+        if self.options.join == Join::Or && readings.len() > 1 {
             if let Some(event) = readings.iter().find_map(|r| r.event) {
                 self.fire_if_cooled(event);
             }
             return;
         }
-        let found = self.rule.terms.iter().zip(readings).find_map(|(t, r)| Some((Edge::of(&t.condition)?, r)));
+        let found = self.terms.iter().zip(readings).find_map(|(t, r)| Some((Edge::of(t)?, r)));
         let Some((edge, reading)) = found else { return };
-        let others = self.rule.terms.iter().zip(readings).filter(|(t, _)| Edge::of(&t.condition).is_none());
+        let others = self.terms.iter().zip(readings).filter(|(t, _)| Edge::of(t).is_none());
         let (Some(p), Some(others)) = (reading.value, combine(Join::And, others.map(|(_, r)| r.truth))) else {
             return;
         };
-        let Some(_) = self.rule.hold else {
+        let Some(_) = self.options.hold else {
             if let Some(event) = reading.event.filter(|_| others) {
                 self.fire_if_cooled(event);
             }
@@ -322,30 +331,30 @@ impl Turn<'_> {
         };
         self.mind_the_gap();
         for event in [Event::Up, Event::Down] {
-            if !others || edge.given_up(event, &p, self.rule.hysteresis) {
-                self.memory.waits[event.side()] = None;
+            if !others || edge.given_up(event, &p, self.options.hysteresis) {
+                self.life.waits[event.side()] = None;
             }
         }
         if let Some(event) = reading.event.filter(|_| others) {
-            self.memory.waits[event.side()] = Some(self.now);
+            self.life.waits[event.side()] = Some(self.now);
         }
         let ranged = !matches!(edge, Edge::Crosses { .. });
         let mut over: Vec<(Timestamp, Event)> = [if ranged { Event::Range } else { Event::Up }, Event::Down]
             .into_iter()
-            .filter_map(|event| Some((self.memory.waits[event.side()]?, event)))
+            .filter_map(|event| Some((self.life.waits[event.side()]?, event)))
             .filter(|(start, _)| self.is_over(*start))
             .collect();
         over.sort_by_key(|(start, _)| *start);
         for (_, event) in over {
-            self.memory.waits[event.side()] = None;
-            if !self.memory.done {
+            self.life.waits[event.side()] = None;
+            if !self.life.done {
                 self.fire_if_cooled(event);
             }
         }
     }
 
     fn fire_if_cooled(&mut self, event: Event) {
-        if self.rule.repeat == Repeat::Once || self.cooled() {
+        if self.options.repeat == Repeat::Once || self.cooled() {
             self.fire(event.direction());
         }
     }
@@ -366,16 +375,16 @@ fn combine(join: Join, truths: impl Iterator<Item = Option<bool>>) -> Option<boo
 }
 
 /// Shows an alert's terms a price for arming only (B5): flags and references are set from it, nothing fires.
-pub(super) fn arm(slot: &mut Slot, scene: &Scene<'_>, only: impl Fn(Leg) -> bool) {
-    let rule = &slot.alert.rule;
-    for ((term, leg), memory) in rule.terms.iter().zip(&slot.legs).zip(&mut slot.memory.terms) {
+pub(super) fn arm(subject: Subject<'_>, scene: &Scene<'_>, only: impl Fn(Leg) -> bool) {
+    let Subject { terms, legs, options, memories, .. } = subject;
+    for ((term, leg), memory) in terms.iter().zip(legs).zip(memories) {
         if !only(*leg) {
             continue;
         }
-        let Some(p) = scene.last_value(*leg, rule.session, scene.rx) else { continue };
-        if let Some(edge) = Edge::of(&term.condition) {
+        let Some(p) = scene.last_value(*leg, options.session, scene.rx) else { continue };
+        if let Some(edge) = Edge::of(term) {
             edge.arm(memory, &p, None);
-        } else if let Condition::Move { anchor, .. } = term.condition {
+        } else if let Condition::Move { anchor, .. } = *term {
             terms::follow(memory, anchor, p);
         }
     }
@@ -384,10 +393,4 @@ pub(super) fn arm(slot: &mut Slot, scene: &Scene<'_>, only: impl Fn(Leg) -> bool
 /// What of an operand's value can be shown: a ratio is rounded.
 pub(super) fn shown(value: Option<Value>) -> Option<crate::price::Price> {
     value?.decimal().map(|d| crate::price::Price::new(d.round_dp(crate::price::MAX_SCALE)))
-}
-
-/// Whether the rule looks at one instrument only, as a price.
-pub(super) fn single_price(rule: &Rule) -> bool {
-    let Some(Operand::Price(first)) = rule.terms.first().map(|t| t.operand) else { return false };
-    rule.terms.iter().all(|t| t.operand == Operand::Price(first))
 }

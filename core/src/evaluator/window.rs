@@ -4,12 +4,15 @@
 //! later one reached again, so one falling stack of highs and one rising stack of lows serve windows of every length. For
 //! `vs D` the changes of the price are kept.
 
-use std::collections::VecDeque;
+use std::{cmp::Ordering, collections::VecDeque};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::cut::{marks, micros, micros_option};
+use super::{
+    cut::{marks, micros, micros_option},
+    exact::key,
+};
 use crate::{
     instrument::FeedId,
     price::{MAX_SCALE, Price},
@@ -19,6 +22,8 @@ use crate::{
 
 /// How much of the past is kept, per list, while no alert asks for it: an alert made later can look back this far.
 const SPARE: usize = 256;
+/// How many observations wait until they are put in their place; no more than a `u32` has bits.
+const RECENT: usize = 16;
 /// How much of it is written down.
 const SPARE_WRITTEN: usize = 32;
 
@@ -46,6 +51,22 @@ pub(super) struct Mark {
     /// Its place in the order of all observations of the instrument.
     pub(super) seq: u64,
     pub(super) price: Decimal,
+    /// Sorts like the price, faster.
+    key: i64,
+}
+
+impl Mark {
+    pub(super) fn new(ts: Timestamp, seq: u64, price: Decimal) -> Self {
+        Self { ts, seq, price, key: key(price) }
+    }
+
+    /// How the two prices lie to each other.
+    fn compare(&self, other: &Self) -> Ordering {
+        self.key.cmp(&other.key).then_with(|| {
+            let written = |m: &Self| (m.price.mantissa(), m.price.scale());
+            if written(self) == written(other) { Ordering::Equal } else { self.price.cmp(&other.price) }
+        })
+    }
 }
 
 /// The longest windows that alerts on an instrument have.
@@ -57,9 +78,20 @@ pub(super) struct Reach {
     pub(super) ago: Span,
 }
 
+impl Reach {
+    /// Whether there is any window.
+    fn is_asked_for(self) -> bool {
+        !self.within.is_zero() || !self.ago.is_zero()
+    }
+}
+
 /// The observations that exist for one scope of sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(C)]
 pub(super) struct Track {
+    /// The key of the last price.
+    #[serde(skip)]
+    pub(super) key: i64,
     /// The last one.
     pub(super) last: Option<Observation>,
     /// The number of the last one.
@@ -70,6 +102,10 @@ pub(super) struct Track {
     /// The end of the candle that the last one is a point of.
     #[serde(default, with = "micros_option", skip_serializing_if = "Option::is_none")]
     pub(super) candle: Option<Timestamp>,
+    /// Observations that are in none of the lists yet, while no window asks: many are put there at a small part of what
+    /// each on its own costs.
+    #[serde(skip)]
+    recent: Vec<Mark>,
     /// Falling prices: no later observation is as high.
     #[serde(with = "marks")]
     highs: VecDeque<Mark>,
@@ -84,26 +120,56 @@ pub(super) struct Track {
 impl Track {
     /// Takes in the newest observation.
     pub(super) fn push(&mut self, observation: Observation, candle: Option<Timestamp>, seq: u64, reach: Reach) {
-        let price = observation.price.decimal();
-        let mark = Mark { ts: observation.ts, seq, price };
+        let mark = Mark::new(observation.ts, seq, observation.price.decimal());
         self.before = self.last.map(|l| l.price);
         self.last = Some(observation);
+        self.key = mark.key;
         self.seq = seq;
         self.candle = candle;
-        while self.highs.pop_back_if(|m| m.price <= price).is_some() {}
-        self.highs.push_back(mark);
-        while self.lows.pop_back_if(|m| m.price >= price).is_some() {}
-        self.lows.push_back(mark);
-        if self.past.back().is_none_or(|m| m.price != price) {
-            self.past.push_back(mark);
+        self.recent.push(mark);
+        if self.recent.len() >= RECENT || reach.is_asked_for() {
+            self.fold(reach);
         }
-        let oldest = mark.ts.minus(reach.within);
+    }
+
+    /// Puts the recent observations into their lists. Of the recent ones themselves, only those count that no later one reached.
+    pub(super) fn fold(&mut self, reach: Reach) {
+        let Some(&newest) = self.recent.last() else { return };
+        // Backward, bit by bit, who rises above or falls below everybody after it.
+        let last = self.recent.len() - 1;
+        let (mut highs, mut lows) = (1_u32 << last, 1_u32 << last);
+        let (mut high, mut low) = (&newest, &newest);
+        for (place, mark) in self.recent[..last].iter().enumerate().rev() {
+            if mark.key >= high.key && mark.compare(high).is_gt() {
+                high = mark;
+                highs |= 1 << place;
+            } else if mark.key <= low.key && mark.compare(low).is_lt() {
+                low = mark;
+                lows |= 1 << place;
+            }
+        }
+        while self.highs.pop_back_if(|m| m.key <= high.key && m.compare(high).is_le()).is_some() {}
+        while self.lows.pop_back_if(|m| m.key >= low.key && m.compare(low).is_ge()).is_some() {}
+        for (mut bits, stack) in [(highs, &mut self.highs), (lows, &mut self.lows)] {
+            while bits != 0 {
+                stack.push_back(self.recent[bits.trailing_zeros() as usize]);
+                bits &= bits - 1;
+            }
+        }
+        let mut before = self.past.back().copied();
+        for mark in self.recent.drain(..) {
+            if before.is_none_or(|before| before.key != mark.key || before.compare(&mark).is_ne()) {
+                self.past.push_back(mark);
+            }
+            before = Some(mark);
+        }
+        let oldest = newest.ts.minus(reach.within);
         for stack in [&mut self.highs, &mut self.lows] {
             while stack.len() > SPARE && stack[0].ts < oldest {
                 stack.pop_front();
             }
         }
-        let oldest = mark.ts.minus(reach.ago);
+        let oldest = newest.ts.minus(reach.ago);
         while self.past.len() > SPARE && self.past[1].ts <= oldest {
             self.past.pop_front();
         }
@@ -131,19 +197,27 @@ impl Track {
     }
 
     /// Divides every price by `ratio`.
-    pub(super) fn split(&mut self, ratio: Decimal) {
+    pub(super) fn split(&mut self, ratio: Decimal, reach: Reach) {
+        self.fold(reach);
         if let Some(last) = &mut self.last {
             last.price = divided(last.price, ratio);
         }
         self.before = self.before.map(|p| divided(p, ratio));
         for mark in [&mut self.highs, &mut self.lows, &mut self.past].into_iter().flatten() {
-            mark.price = divided(Price::new(mark.price), ratio).decimal();
+            *mark = Mark::new(mark.ts, mark.seq, divided(Price::new(mark.price), ratio).decimal());
         }
+        self.settle();
+    }
+
+    /// Finds the key again after the last price was set by other means than an observation.
+    pub(super) fn settle(&mut self) {
+        self.key = self.last.map_or(0, |last| key(last.price.decimal()));
     }
 
     /// What has to outlive the process: everything that windows in use need, and a little of the rest.
     pub(super) fn written(&self, reach: Reach) -> Self {
         let mut track = self.clone();
+        track.fold(reach);
         let now = track.last.map_or(Timestamp::default(), |l| l.ts);
         let oldest = now.minus(reach.within);
         for stack in [&mut track.highs, &mut track.lows] {
@@ -181,8 +255,10 @@ mod tests {
             steps in prop::collection::vec((0_i64..4, 1_i64..12), 1..80),
             window in 0_i64..20,
             since in 0_usize..90,
+            folds in 0_usize..4,
         ) {
             let mut track = Track::default();
+            let reach = Reach::default();
             let mut all = Vec::new();
             let mut ts = 0;
             for (seq, (step, price)) in steps.into_iter().enumerate() {
@@ -190,8 +266,12 @@ mod tests {
                 let price = Price::new(price.into());
                 let at = Timestamp::from_seconds(ts);
                 let observation = Observation { ts: at, price, session: Session::Regular, source: FeedId::Tape, received: at };
-                track.push(observation, None, seq as u64, Reach::default());
+                track.push(observation, None, seq as u64, reach);
                 all.push((at, seq, price.decimal()));
+                if folds > 0 && seq % folds != 0 {
+                    continue;
+                }
+                track.fold(reach);
                 let from = at.minus(Span::from_seconds(window));
                 let seen: Vec<Decimal> = all.iter().filter(|o| o.0 >= from && o.1 >= since).map(|o| o.2).collect();
                 let expected = seen.iter().min().copied().zip(seen.iter().max().copied());

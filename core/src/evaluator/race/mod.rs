@@ -99,7 +99,7 @@ impl Race {
     fn restart(&mut self) {
         let written = serde_json::to_string(&self.fast.take_cut()).unwrap();
         self.stored.merge(serde_json::from_str(&written).unwrap());
-        let alerts = self.fast.alerts().cloned().collect();
+        let alerts = self.fast.alerts().collect();
         self.fast = Evaluator::restore(instruments(), alerts, self.stored.clone());
         assert!(!self.fast.is_dirty(), "a restart changes nothing");
     }
