@@ -1,0 +1,280 @@
+//! A tape as a file: CSV with the columns `time,symbol,price`, one tick a row (`docs/backtest.md`).
+//!
+//! Times are RFC 3339 with any offset, or Unix milliseconds; prices are plain decimals with a point. A field may stand in double
+//! quotes, with `""` for a quote inside (RFC 4180).
+
+use std::{borrow::Cow, collections::HashMap};
+
+use crate::{
+    catalog::Catalog,
+    instrument::{FeedId, Symbol, SymbolError},
+    price::{Price, PriceError},
+    text,
+    tick::Tick,
+    time::Timestamp,
+};
+
+/// The one header that a tape has.
+pub const HEADER: &str = "time,symbol,price";
+/// The most bytes of a row.
+pub const MAX_ROW: usize = 1_024;
+/// How many names are remembered; the look-up of others is slower, not wrong.
+const MAX_NAMES: usize = 4_096;
+/// The last millisecond of the year 9999.
+const LAST_MILLI: i64 = 253_402_300_799_999;
+
+/// Why a row cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// Longer than [`MAX_ROW`].
+    #[error("the row has more than {MAX_ROW} bytes")]
+    TooLong,
+    /// Not text.
+    #[error("the row is not in UTF-8")]
+    NotText,
+    /// A quote that is not closed, or text behind a closed one.
+    #[error("a quoted field does not end where it should")]
+    Quotes,
+    /// Not three columns.
+    #[error("the row has {found} columns instead of 3 ({HEADER})")]
+    Columns {
+        /// How many it has.
+        found: usize,
+    },
+    /// The first column is no time.
+    #[error("`{0}` is no time: write RFC 3339 or Unix milliseconds")]
+    Time(String),
+    /// The second column is no name.
+    #[error("`{0}` is no symbol: {1}")]
+    Symbol(String, SymbolError),
+    /// The third column is no number.
+    #[error("`{0}` is no price: {1}")]
+    Price(String, PriceError),
+}
+
+/// The file does not begin with the header.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the file does not begin with the header `{HEADER}` but with `{found}`")]
+pub struct HeaderError {
+    /// What it begins with.
+    pub found: String,
+}
+
+/// A row's three columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// When.
+    pub time: Timestamp,
+    /// What, as the file calls it.
+    pub name: Cow<'a, str>,
+    /// At what price; it may be at or below zero, which the evaluator judges.
+    pub price: Price,
+}
+
+/// Checks a file's first line.
+///
+/// # Errors
+/// When it is another than [`HEADER`], in either case of letters and with spaces around the names.
+pub fn check_header(line: &[u8]) -> Result<(), HeaderError> {
+    let text = String::from_utf8_lossy(line);
+    let plain = text.trim_start_matches('\u{feff}').trim();
+    let names = fields(plain).unwrap_or_default();
+    if names.iter().map(|n| n.to_lowercase()).eq(HEADER.split(',').map(str::to_owned)) {
+        return Ok(());
+    }
+    Err(HeaderError { found: shown(plain) })
+}
+
+/// Reads one line of the file, its line break cut off or not; nothing where it is blank.
+///
+/// # Errors
+/// What is wrong with it, in one sentence that repeats no control character.
+pub fn row(line: &[u8]) -> Result<Option<Row<'_>>, RowError> {
+    let text = std::str::from_utf8(line).map_err(|_| RowError::NotText)?.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let fields = fields(text)?;
+    let found = fields.len();
+    let Ok([time, name, price]) = <[Cow<'_, str>; 3]>::try_from(fields) else {
+        return Err(RowError::Columns { found });
+    };
+    let time = self::time(&time).ok_or_else(|| RowError::Time(shown(&time)))?;
+    let price = Price::from_feed(&price).map_err(|error| RowError::Price(shown(&price), error))?;
+    Ok(Some(Row { time, name, price }))
+}
+
+/// A line's fields, without the spaces around them.
+fn fields(line: &str) -> Result<Vec<Cow<'_, str>>, RowError> {
+    let mut fields = Vec::with_capacity(3);
+    let mut rest = line;
+    loop {
+        let (field, tail) = if let Some(quoted) = rest.trim_start().strip_prefix('"') {
+            let end = closing_quote(quoted).ok_or(RowError::Quotes)?;
+            let field = quoted[..end].replace("\"\"", "\"").trim().to_owned();
+            (Cow::Owned(field), quoted[end + 1..].trim_start())
+        } else {
+            let end = rest.find(',').unwrap_or(rest.len());
+            (Cow::Borrowed(rest[..end].trim()), &rest[end..])
+        };
+        fields.push(field);
+        match tail.strip_prefix(',') {
+            Some(next) => rest = next,
+            None if tail.is_empty() => return Ok(fields),
+            None => return Err(RowError::Quotes),
+        }
+    }
+}
+
+/// Where the quote stands that ends a quoted field.
+fn closing_quote(quoted: &str) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + quoted.get(from..)?.find('"')?;
+        if !quoted[at + 1..].starts_with('"') {
+            return Some(at);
+        }
+        from = at + 2;
+    }
+}
+
+fn time(text: &str) -> Option<Timestamp> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return text.parse().ok();
+    }
+    let millis = text.parse::<i64>().ok()?;
+    (-LAST_MILLI..=LAST_MILLI).contains(&millis).then(|| Timestamp::from_millis(millis))
+}
+
+/// A piece of the file as an error may repeat it.
+fn shown(piece: &str) -> String {
+    text::cut(&text::sanitize(piece), 60).into_owned()
+}
+
+/// What the names of a file mean: the instrument that the catalogue calls so, otherwise one of that very name.
+#[derive(Debug)]
+pub struct Names {
+    /// The catalogue's names and aliases in upper case; nothing where several instruments share one.
+    listed: HashMap<String, Option<Symbol>>,
+    known: HashMap<String, Symbol>,
+}
+
+impl Names {
+    /// The names of this catalogue.
+    pub fn new(catalog: &Catalog) -> Self {
+        let mut listed = HashMap::new();
+        for instrument in catalog.instruments() {
+            for alias in &instrument.aliases {
+                let symbol = Some(instrument.symbol);
+                let meant = listed.entry(alias.to_uppercase()).or_insert(symbol);
+                *meant = meant.filter(|known| Some(*known) == symbol);
+            }
+        }
+        // A symbol wins over another instrument's alias.
+        listed.extend(catalog.instruments().iter().map(|i| (i.symbol.as_str().to_uppercase(), Some(i.symbol))));
+        Self { listed, known: HashMap::new() }
+    }
+
+    /// The instrument that is called so.
+    ///
+    /// # Errors
+    /// When it is no name at all.
+    pub fn symbol(&mut self, name: &str) -> Result<Symbol, RowError> {
+        if let Some(symbol) = self.known.get(name) {
+            return Ok(*symbol);
+        }
+        let symbol = match self.listed.get(&name.to_uppercase()) {
+            Some(Some(symbol)) => *symbol,
+            Some(None) | None => name.parse().map_err(|error| RowError::Symbol(shown(name), error))?,
+        };
+        if self.known.len() < MAX_NAMES {
+            self.known.insert(name.to_owned(), symbol);
+        }
+        Ok(symbol)
+    }
+
+    /// The tick that a row stands for: source time and receive time are both its time.
+    ///
+    /// # Errors
+    /// When its name is none.
+    pub fn tick(&mut self, row: &Row<'_>) -> Result<Tick, RowError> {
+        let symbol = self.symbol(&row.name)?;
+        Ok(Tick { exchange_time: Some(row.time), ..Tick::new(symbol, row.price, FeedId::Tape, row.time) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Option<(String, String, String)>, RowError> {
+        row(line.as_bytes()).map(|r| r.map(|r| (r.time.to_string(), r.name.into_owned(), r.price.to_string())))
+    }
+
+    #[test]
+    fn times_are_rfc_3339_or_unix_milliseconds() {
+        let expected = Ok(Some(("2022-01-01T00:00:00.500Z".to_owned(), "BTC".to_owned(), "46319.5".to_owned())));
+        for line in [
+            "2022-01-01T00:00:00.5Z,BTC,46319.50",
+            "1640995200500,BTC,46319.5\r\n",
+            " 2022-01-01T05:30:00.500+05:30 , \"BTC\" , 46319.500 ",
+            "2022-01-01T00:00:00.500Z,BTC,\"46319.5\"\n",
+        ] {
+            assert_eq!(read(line), expected, "{line}");
+        }
+        assert_eq!(
+            read("0,\"S&P 500, \"\"big\"\"\",-37.63").map(|r| r.map(|r| r.1)),
+            Ok(Some("S&P 500, \"big\"".into()))
+        );
+        assert_eq!((read(""), read("  \r\n")), (Ok(None), Ok(None)));
+    }
+
+    #[test]
+    fn a_row_that_is_none_says_why() {
+        for (line, why) in [
+            ("1,BTC", "the row has 2 columns instead of 3 (time,symbol,price)"),
+            ("1,BTC,5,6", "the row has 4 columns instead of 3 (time,symbol,price)"),
+            ("soon,BTC,5", "`soon` is no time: write RFC 3339 or Unix milliseconds"),
+            ("1.5,BTC,5", "`1.5` is no time: write RFC 3339 or Unix milliseconds"),
+            ("9223372036854775807,BTC,5", "`9223372036854775807` is no time: write RFC 3339 or Unix milliseconds"),
+            (",BTC,5", "`` is no time: write RFC 3339 or Unix milliseconds"),
+            ("1,\"BTC,5", "a quoted field does not end where it should"),
+            ("1,\"BTC\"x,5", "a quoted field does not end where it should"),
+        ] {
+            assert_eq!(row(line.as_bytes()).map_err(|e| e.to_string()), Err(why.to_owned()), "{line}");
+        }
+        for line in ["1,BTC,", "1,BTC,NaN", "1,BTC,inf", "1,BTC,1.2.3", "1,BTC,0x10", "1,BTC,60k", "1,BTC,\u{661}"] {
+            assert!(matches!(row(line.as_bytes()), Err(RowError::Price(..))), "{line}");
+        }
+        assert_eq!(row(b"1,\xff,5"), Err(RowError::NotText));
+        let evil = row("1\u{1b}[31m,BTC,5".as_bytes()).unwrap_err().to_string();
+        assert!(!evil.contains('\u{1b}'), "{evil:?}");
+    }
+
+    #[test]
+    fn another_header_is_refused() {
+        for header in ["time,symbol,price", "\u{feff}Time, Symbol ,PRICE\r\n", "\"time\",\"symbol\",\"price\"\n"] {
+            assert_eq!(check_header(header.as_bytes()), Ok(()), "{header:?}");
+        }
+        for header in ["", "time,price,symbol", "ts_ms,price,size", "time,symbol,price,volume", "1,BTC,5", "\"time"] {
+            assert!(check_header(header.as_bytes()).is_err_and(|e| e.to_string().contains(HEADER)), "{header:?}");
+        }
+        assert!(check_header(&[0xff; 5_000]).is_err_and(|e| e.to_string().len() < 400));
+    }
+
+    #[test]
+    fn names_are_the_catalogues_and_otherwise_taken_as_they_come() {
+        let catalog = Catalog::builtin();
+        let mut names = Names::new(&catalog);
+        for (name, symbol) in [("BTC", "BTC"), ("btc", "BTC"), ("XAUUSD", "GOLD"), ("MY FUND", "MY FUND")] {
+            assert_eq!(names.symbol(name).map(|s| s.to_string()), Ok(symbol.to_owned()));
+        }
+        assert!(matches!(names.symbol(""), Err(RowError::Symbol(..))));
+        for number in 0..2 * MAX_NAMES {
+            let name = format!("S{number}");
+            assert_eq!(names.symbol(&name).map(|s| s.to_string()), Ok(name));
+        }
+        assert_eq!(names.known.len(), MAX_NAMES, "endless names do not fill the memory");
+    }
+}
