@@ -49,6 +49,7 @@ impl<'de> Deserialize<'de> for AlertId {
 /// Whose alert it is. The local owner, who needs no account, is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UserId(pub i64);
 
 impl UserId {
@@ -121,6 +122,7 @@ impl AlertChange {
 /// What an alert is doing, as people see it (B14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum AlertState {
     /// Set aside by its user.
     Paused,

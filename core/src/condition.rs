@@ -23,6 +23,7 @@ pub const MAX_NOTE: usize = 500;
 
 /// A whole alert line, understood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Rule {
     /// One to eight terms.
     pub terms: Vec<Term>,
@@ -57,6 +58,7 @@ pub struct Rule {
 
 /// One condition on one operand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Term {
     /// What is looked at.
     pub operand: Operand,
@@ -87,6 +89,7 @@ impl Operand {
 
 /// A comparison with a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Comparison {
     /// `>`
     #[serde(rename = ">")]
@@ -105,6 +108,7 @@ pub enum Comparison {
 /// Which way a level is crossed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Crossing {
     /// From below.
     Up,
@@ -116,6 +120,7 @@ pub enum Crossing {
 
 /// The sign of a percentage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Sign {
     /// `+`
     #[serde(rename = "+")]
@@ -130,6 +135,7 @@ pub enum Sign {
 
 /// Two prices, the lower first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PriceRange {
     /// The lower bound, included.
     pub lower: Price,
@@ -140,6 +146,7 @@ pub struct PriceRange {
 /// The reference of a trailing percentage, taken while the alert lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Anchor {
     /// The price at activation, later the last firing price.
     Now,
@@ -152,6 +159,7 @@ pub enum Anchor {
 /// What a term asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Condition {
     /// Level: `> 60000`.
     Compare {
@@ -267,6 +275,7 @@ impl Condition {
 /// How several terms combine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Join {
     /// All of them.
     #[default]
@@ -278,6 +287,7 @@ pub enum Join {
 /// How often an alert may fire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Repeat {
     /// One firing, then the alert is done.
     #[default]
@@ -294,6 +304,7 @@ pub enum Repeat {
 /// How far back the price must go before a condition counts as over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Hysteresis {
     /// Per cent of the level.
     Percent(Decimal),
@@ -304,6 +315,7 @@ pub enum Hysteresis {
 /// Which trading sessions exist for an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum SessionScope {
     /// Pre- and post-market observations do not exist.
     #[default]
@@ -315,6 +327,7 @@ pub enum SessionScope {
 /// The name of a configured channel: `desktop`, `email`, `sms`, or `webhook:NAME` (`webhook` alone is the one called `default`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChannelName(String);
 
 impl ChannelName {
@@ -389,14 +402,21 @@ impl Rule {
     }
 }
 
-impl fmt::Display for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Comparison {
+    /// The sign.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Above => ">",
             Self::AtLeast => ">=",
             Self::Below => "<",
             Self::AtMost => "<=",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -463,6 +483,41 @@ impl fmt::Display for Condition {
                 write!(f, "{sign}{}% from {anchor}", percent.normalize())
             }
             Self::MoveIn { sign, percent, window } => write!(f, "{sign}{}% in {window}", percent.normalize()),
+        }
+    }
+}
+
+impl Condition {
+    /// Appends the canonical form; what `Display` prints, without its machinery where it is needed most.
+    pub(crate) fn push_to(&self, out: &mut String) {
+        let range = |out: &mut String, word: &str, range: &PriceRange| {
+            out.push_str(word);
+            range.lower.push_to(out);
+            out.push_str("..");
+            range.upper.push_to(out);
+        };
+        match self {
+            Self::Compare { cmp, level } => {
+                out.push_str(cmp.as_str());
+                out.push(' ');
+                level.push_to(out);
+            }
+            Self::Crosses { direction, level } => {
+                out.push_str(match direction {
+                    Crossing::Up => "crosses up ",
+                    Crossing::Down => "crosses down ",
+                    Crossing::Either => "crosses ",
+                });
+                level.push_to(out);
+            }
+            Self::In(bounds) => range(out, "in ", bounds),
+            Self::Outside(bounds) => range(out, "outside ", bounds),
+            Self::Enters(bounds) => range(out, "enters ", bounds),
+            Self::Exits(bounds) => range(out, "exits ", bounds),
+            Self::PercentFrom { .. } | Self::PercentVs { .. } | Self::Move { .. } | Self::MoveIn { .. } => {
+                // Writing to a string cannot fail.
+                let _written = fmt::Write::write_fmt(out, format_args!("{self}"));
+            }
         }
     }
 }

@@ -49,6 +49,7 @@ impl<'de> Deserialize<'de> for DeliveryId {
 /// Where a delivery stands: `queued -> sending -> sent | retry | dead | unknown | merged`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum DeliveryState {
     /// Written with its firing, not tried yet.
     Queued,
@@ -94,6 +95,7 @@ impl fmt::Display for DeliveryState {
 
 /// One firing to one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Delivery {
     /// The outbox row.
     pub id: DeliveryId,

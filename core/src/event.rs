@@ -14,6 +14,7 @@ use crate::{
 
 /// The newest picture of one instrument's price: a row of the board.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Ticker {
     /// The instrument.
     pub symbol: Symbol,
@@ -82,6 +83,7 @@ pub struct AlertRow {
 /// How a feed is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum FeedState {
     /// Opening its connection or asking for the first time.
     Connecting,
@@ -110,6 +112,7 @@ impl FeedState {
 
 /// How a feed is doing, with what it says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FeedStatus {
     /// The feed.
     pub feed: FeedId,

@@ -66,6 +66,7 @@ impl<'de> Deserialize<'de> for FiringId {
 /// Which way the price went, for conditions that have a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Direction {
     /// Upward.
     Up,
@@ -75,6 +76,7 @@ pub enum Direction {
 
 /// One term of the alert at the moment of firing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TermValue {
     /// The term, canonically: `BTC > 60000`.
     pub term: String,
@@ -85,6 +87,7 @@ pub struct TermValue {
 
 /// An alert fired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Firing {
     /// Alert, version and number.
     pub id: FiringId,

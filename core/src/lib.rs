@@ -15,9 +15,11 @@
 //! | [`Firing`](firing::Firing) | it happened |
 //! | [`Notification`](notification::Notification) | its words |
 //! | [`Delivery`](delivery::Delivery) | one firing on its way to one channel |
+//! | [`Backtest`](backtest::Backtest) | alerts shown a history |
 //! | [`Board`](board::Board), [`Event`](event::Event) | the picture clients see; one change of it |
 
 pub mod alert;
+pub mod backtest;
 pub mod board;
 pub mod calendar;
 pub mod catalog;
@@ -29,6 +31,9 @@ pub mod event;
 pub mod explain;
 pub mod firing;
 pub mod instrument;
+pub mod notification;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod parse;
 pub mod price;
 pub mod protocol;

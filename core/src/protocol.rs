@@ -52,6 +52,7 @@ impl std::fmt::Debug for DaemonFile {
 
 /// An alert in every answer: structured and textual form, and what it is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertView {
     /// `a17`.
     pub id: AlertId,
@@ -174,6 +175,7 @@ impl From<AlertView> for AlertRow {
 /// `POST /alerts`: either `expr`, or `symbol`, `condition` and what that condition needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewAlert {
     /// One line of the alert language.
     #[serde(default)]
@@ -235,6 +237,7 @@ pub struct NewAlert {
 /// `PATCH /alerts/{id}`: any of these; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertPatch {
     /// The whole alert anew, as one line.
     #[serde(default)]
@@ -252,6 +255,7 @@ pub struct AlertPatch {
 
 /// The answer to making or changing an alert: the alert, how it was understood, and what to know about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertAnswer {
     /// The alert.
     #[serde(flatten)]
@@ -265,6 +269,7 @@ pub struct AlertAnswer {
 
 /// A page of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page<T> {
     /// The rows, newest first where they have a time.
     pub items: Vec<T>,
@@ -274,6 +279,7 @@ pub struct Page<T> {
 
 /// A current price, in `GET /prices`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PriceView {
     /// The price and what belongs to it.
     #[serde(flatten)]
@@ -291,6 +297,7 @@ pub struct PriceView {
 
 /// `GET /prices/{symbol}/candles`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Candles {
     /// The instrument.
     pub symbol: Symbol,
@@ -302,6 +309,7 @@ pub struct Candles {
 
 /// A firing with the fate of its deliveries, in `GET /events`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventView {
     /// What happened.
     #[serde(flatten)]
@@ -312,6 +320,7 @@ pub struct EventView {
 
 /// A channel and whether it works, in `GET /channels`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChannelView {
     /// Its name in `via`.
     pub name: ChannelName,
@@ -325,6 +334,7 @@ pub struct ChannelView {
 
 /// The answer to a channel's test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChannelTest {
     /// The channel.
     pub channel: ChannelName,
@@ -336,6 +346,7 @@ pub struct ChannelTest {
 
 /// `GET /health/ready`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Health {
     /// `ready` or `not ready`.
     pub status: String,
@@ -353,6 +364,7 @@ pub struct Health {
 
 /// RFC 9457 problem details: the body of every error.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// What kind of problem: `about:blank`, or `/problems/...` of this server.
     #[serde(rename = "type")]

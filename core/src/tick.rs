@@ -11,6 +11,7 @@ use crate::{
 /// The part of the trading day a price belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Session {
     /// Before the opening.
     Pre,
@@ -70,6 +71,7 @@ impl Tick {
 
 /// A closed bar, or one that still runs (`to` lies ahead): open, high, low and close of a stretch of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Candle {
     /// Start, inclusive.
     pub from: Timestamp,
