@@ -1,0 +1,235 @@
+//! `CoinGecko`: all its coins in one call each interval.
+//!
+//! It recomputes a coin about once a minute and says when (`last_updated`); a price whose time did not change is delivered as
+//! it is, and the evaluator drops it. Coins are asked for by id: their symbols are ambiguous.
+
+use std::{borrow::Cow, convert::Infallible, time::Duration};
+
+use bellwether_core::{
+    config::{self, CoingeckoPlan, Secret},
+    instrument::{FeedId, Instrument},
+    price::Price,
+    rate::TokenBucket,
+    tick::{DayStats, Tick},
+    time::{Span, Timestamp},
+};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::{
+    http::{Answer, Http},
+    supervise::{Link, Trouble, believable, clean},
+};
+
+/// The most coins that one call may ask for.
+const PER_CALL: usize = 250;
+/// Where paid keys are served; at the other host they are an error.
+const PRO: &str = "https://pro-api.coingecko.com/api/v3";
+
+/// The feed.
+#[derive(Debug)]
+pub(super) struct Coingecko {
+    base: String,
+    key: Option<(&'static str, Secret)>,
+    interval: Duration,
+    instruments: Vec<Instrument>,
+    /// Every call counts, failed ones too: beyond three in a row, two an interval.
+    budget: TokenBucket,
+    http: Option<Http>,
+}
+
+impl Coingecko {
+    pub(super) fn new(config: &config::Coingecko, instruments: Vec<Instrument>) -> Self {
+        let header = match config.plan {
+            CoingeckoPlan::None => None,
+            CoingeckoPlan::Demo => Some("x-cg-demo-api-key"),
+            CoingeckoPlan::Pro => Some("x-cg-pro-api-key"),
+        };
+        let usual = config.base_url == config::Coingecko::default().base_url;
+        Self {
+            base: if usual && config.plan == CoingeckoPlan::Pro { PRO.to_owned() } else { config.base_url.clone() },
+            key: header.zip(config.api_key.clone()),
+            interval: config.interval.into(),
+            instruments,
+            budget: TokenBucket::new(3, Span::from_micros(config.interval.as_micros() / 2)),
+            http: None,
+        }
+    }
+
+    /// Polls until a call fails.
+    pub(super) async fn run(&mut self, link: &mut Link) -> Result<Infallible, Trouble> {
+        let http = match &self.http {
+            Some(http) => http.clone(),
+            None => self.http.insert(Http::new(&self.base)?).clone(),
+        };
+        loop {
+            let begun = Instant::now();
+            let mut silent = Vec::new();
+            for coins in self.instruments.chunks(PER_CALL) {
+                while let Err(earliest) = self.budget.take(link.now()) {
+                    tokio::time::sleep(earliest.since(link.now()).max(Span::from_millis(1)).into()).await;
+                }
+                let asked = Instant::now();
+                let ids: Vec<&str> = coins.iter().filter_map(|c| c.code_at(FeedId::Coingecko)).collect();
+                let query = [
+                    ("vs_currency", "usd"),
+                    ("ids", &ids.join(",")),
+                    ("per_page", "250"),
+                    ("price_change_percentage", "24h"),
+                    ("precision", "full"),
+                ];
+                let answer = http.get("coins/markets", &query, self.headers()?, link.now()).await?;
+                let said = said(&answer.body).map(|said| self.without_key(&said));
+                let body = answer.json(said.as_deref())?;
+                let rows = parse(body, coins, link.now()).ok_or_else(|| misunderstood(&answer, said))?;
+                link.answered(asked.elapsed());
+                for reason in rows.rejected {
+                    link.rejected(reason);
+                }
+                silent.extend(coins.iter().filter(|c| !rows.ticks.iter().any(|t| t.symbol == c.symbol)));
+                link.batch(rows.ticks).await?;
+            }
+            let names: Vec<&str> = silent.iter().map(|c| c.symbol.as_str()).collect();
+            link.live((!names.is_empty()).then(|| clean(&format!("no price of {}", names.join(", "))))).await?;
+            tokio::time::sleep_until(begun + self.interval).await;
+        }
+    }
+
+    fn headers(&self) -> Result<HeaderMap, Trouble> {
+        let mut headers = HeaderMap::new();
+        if let Some((name, key)) = &self.key {
+            let mut value = HeaderValue::from_str(key.expose())
+                .map_err(|_| Trouble::refused("api_key of feeds.coingecko holds characters that no key has"))?;
+            value.set_sensitive(true);
+            headers.insert(HeaderName::from_static(name), value);
+        }
+        Ok(headers)
+    }
+
+    /// A provider that repeats the key in its error must not bring it into our log.
+    fn without_key(&self, text: &str) -> String {
+        match &self.key {
+            Some((_, key)) if !key.expose().is_empty() => text.replace(key.expose(), "***"),
+            _ => text.to_owned(),
+        }
+    }
+}
+
+/// Good JSON that is no list of coins: an error under HTTP 200, or something else altogether.
+fn misunderstood(answer: &Answer, said: Option<String>) -> Trouble {
+    said.map_or_else(|| answer.not_understood(), |said| Trouble::refused(format!("refused under HTTP 200: {said}")))
+}
+
+/// The reason in any of the error bodies:
+/// `{"status":{"error_code":429,"error_message":"You've exceeded the Rate Limit. …"}}`,
+/// `{"error":{"status":{"error_code":10010,"error_message":"…"}}}`, `{"error":"coin not found"}`; Cloudflare's HTML has none.
+fn said(body: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Status {
+        error_code: Option<i64>,
+        error_message: Option<String>,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Error {
+        Text(String),
+        Inside { status: Status },
+    }
+    #[derive(Deserialize)]
+    struct Body {
+        status: Option<Status>,
+        error: Option<Error>,
+    }
+    let body: Body = serde_json::from_str(body).ok()?;
+    let status = match (body.status, body.error) {
+        (Some(status), _) | (None, Some(Error::Inside { status })) => status,
+        (None, Some(Error::Text(text))) => return Some(clean(&text)),
+        (None, None) => return None,
+    };
+    let text = status.error_message.unwrap_or_default();
+    let hint = match status.error_code {
+        Some(10_002) => " (set feeds.coingecko.api_key and plan)",
+        Some(10_010 | 10_011) => " (feeds.coingecko.plan does not fit the key)",
+        _ => "",
+    };
+    let code = status.error_code.map(|code| format!("{code} ")).unwrap_or_default();
+    Some(clean(&format!("{code}{text}{hint}")))
+}
+
+/// One coin of `/coins/markets`:
+/// `{"id":"bitcoin","symbol":"btc",…,"current_price":77671,…,"total_volume":33235034316,"high_24h":78419,"low_24h":76696,
+/// "price_change_24h":-747.3360347281705,…,"last_updated":"2026-05-18T12:49:21.599Z",…}`; everything but the id may be null.
+#[derive(Deserialize)]
+struct Coin<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    current_price: Option<&'a RawValue>,
+    #[serde(borrow)]
+    total_volume: Option<&'a RawValue>,
+    #[serde(borrow)]
+    high_24h: Option<&'a RawValue>,
+    #[serde(borrow)]
+    low_24h: Option<&'a RawValue>,
+    #[serde(borrow)]
+    price_change_24h: Option<&'a RawValue>,
+    #[serde(borrow)]
+    last_updated: Option<Cow<'a, str>>,
+}
+
+/// What one answer held.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Rows {
+    ticks: Vec<Tick>,
+    /// Why others were not believed.
+    rejected: Vec<&'static str>,
+}
+
+/// Reads an answer of `/coins/markets`; nothing where it is not a list of coins.
+fn parse(body: &str, coins: &[Instrument], now: Timestamp) -> Option<Rows> {
+    let list: Vec<&RawValue> = serde_json::from_str(body).ok()?;
+    let mut rows = Rows::default();
+    for raw in list {
+        let row = serde_json::from_str::<Coin<'_>>(raw.get()).map_err(|_| "malformed");
+        match row.and_then(|coin| read(&coin, coins, now)) {
+            Ok(tick) if rows.ticks.iter().any(|t| t.symbol == tick.symbol) => rows.rejected.push("twice"),
+            Ok(tick) => rows.ticks.push(tick),
+            Err(reason) => rows.rejected.push(reason),
+        }
+    }
+    // A list in which nothing is a coin is some other list.
+    let other = rows.ticks.is_empty() && !rows.rejected.is_empty() && rows.rejected.iter().all(|r| *r == "malformed");
+    (!other).then_some(rows)
+}
+
+fn read(coin: &Coin<'_>, coins: &[Instrument], now: Timestamp) -> Result<Tick, &'static str> {
+    let instrument =
+        coins.iter().find(|i| i.code_at(FeedId::Coingecko) == Some(coin.id.as_ref())).ok_or("unknown_symbol")?;
+    let number = |raw: Option<&RawValue>| raw.and_then(|raw| Price::from_json(raw.get()).ok());
+    let positive = |raw| number(raw).filter(|p| p.is_positive());
+    let price = number(coin.current_price).filter(|&p| believable(instrument, p)).ok_or("price")?;
+    let exchange_time = match coin.last_updated.as_deref() {
+        Some(text) => Some(text.parse().map_err(|_| "time")?),
+        None => None,
+    };
+    let before = |change: Price| price.decimal().checked_sub(change.decimal()).map(Price::new);
+    // The volume comes in dollars.
+    let units = |dollars: Price| dollars.decimal().checked_div(price.decimal()).map(|v: Decimal| v.round_dp(4));
+    Ok(Tick {
+        exchange_time,
+        day: DayStats {
+            reference: number(coin.price_change_24h).and_then(before).filter(|p| p.is_positive()),
+            high: positive(coin.high_24h),
+            low: positive(coin.low_24h),
+            volume: positive(coin.total_volume).and_then(units).map(Price::new),
+        },
+        ..Tick::new(instrument.symbol, price, FeedId::Coingecko, now)
+    })
+}
+
+#[cfg(test)]
+#[path = "coingecko_tests.rs"]
+mod tests;

@@ -1,0 +1,207 @@
+//! Role 1: where prices come from. One task for each feed that has something to deliver.
+//!
+//! ```text
+//!  coinbase/    (WebSocket)   ┐
+//!  coingecko.rs (polled)      ├─ parse ─▶ Link ─▶ observations ─▶ evaluate
+//!  yahoo.rs     (polled)      │             └───▶ events (FeedStatus) ─▶ hub
+//!  simulated.rs (no network)  ┘
+//!  supervise.rs runs each of them, waits after a failure, and runs it again; http.rs asks for the polled ones
+//! ```
+//!
+//! A parser is a pure function from a payload to prices; whatever it meets, it never panics, never makes a price of what is
+//! not one, and lets no bad symbol spoil its neighbours (docs/reliability.md, P11). Deliberately absent: judging prices (that is
+//! core's evaluator), and keeping them (that is the hub's and the recorder's).
+
+mod coinbase;
+mod coingecko;
+mod http;
+pub(crate) mod simulated;
+mod supervise;
+#[cfg(test)]
+mod test_support;
+mod yahoo;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bellwether_core::{
+    catalog::Catalog,
+    config::Config,
+    instrument::{FeedId, Instrument, Symbol},
+    time::Span,
+};
+use rust_decimal::Decimal;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{clock::Clock, links, metrics::Metrics};
+use supervise::{Feed, Link, jittered, supervise};
+
+/// What every feed is given. All of it is shared; a clone is cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// All instruments.
+    pub catalog: Arc<Catalog>,
+    /// Where prices go. Full: the feed waits.
+    pub observations: links::Observations,
+    /// Where the feeds tell how they are doing.
+    pub events: links::Events,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Counts what came and what was not believed.
+    pub metrics: Metrics,
+    /// Ends all feeds.
+    pub stop: CancellationToken,
+}
+
+/// All instruments, each set up for the feed that delivers it, and which feed delivers which.
+pub(crate) type Assigned = (Vec<Instrument>, BTreeMap<FeedId, Vec<Symbol>>);
+
+/// The shortest interval at which Yahoo is polled: it blocks clients that hurry.
+const YAHOO_INTERVAL: Span = Span::from_seconds(30);
+/// A step of a polled price beyond this many per cent waits for a second price that agrees.
+const OUTLIER_PCT: Decimal = Decimal::from_parts(20, 0, 0, false, 0);
+
+/// Which feed delivers which instruments: for each the first of its providers that is switched on, and no other: one
+/// instrument, one stream (docs/alerts.md, B16.6). Sets what depends on that feed: from which age a price is stale, the
+/// declared delay, and the quarantine of polled prices.
+pub(crate) fn assign(config: &Config, catalog: &Catalog) -> Assigned {
+    let enabled = config.enabled_feeds();
+    let mut feeds: BTreeMap<FeedId, Vec<Symbol>> = BTreeMap::new();
+    let instruments = catalog.instruments().iter().cloned().map(|mut instrument| {
+        let feed = if enabled.contains(&FeedId::Simulated) {
+            Some(FeedId::Simulated)
+        } else {
+            instrument.providers.iter().map(|p| p.feed).find(|feed| enabled.contains(feed))
+        };
+        if let Some(feed) = feed {
+            set_up(&mut instrument, feed, config, catalog.instruments().len());
+            feeds.entry(feed).or_default().push(instrument.symbol);
+        }
+        instrument
+    });
+    (instruments.collect(), feeds)
+}
+
+/// `stale_after` exceeds the declared delay and three normal intervals (docs/alerts.md, B3).
+fn set_up(instrument: &mut Instrument, feed: FeedId, config: &Config, instruments: usize) {
+    let polled = |instrument: &mut Instrument, interval: Span| {
+        instrument.stale_after = Span::from_micros(instrument.delay.as_micros() + interval.times(4).as_micros())
+            .max(Span::from_seconds(180));
+        instrument.outlier_pct = Some(OUTLIER_PCT);
+        instrument.outlier_window = instrument.outlier_window.max(interval.times(4));
+    };
+    match feed {
+        // Proven alive each second; quiet instruments are repeated every `stale_after` / 2.
+        FeedId::Coinbase => {
+            instrument.delay = Span::ZERO;
+            instrument.stale_after = Span::from_seconds(60).max(config.feeds.coinbase.silence.times(4));
+        }
+        // It recomputes a coin about once a minute, however often it is asked.
+        FeedId::Coingecko => {
+            instrument.delay = Span::ZERO;
+            polled(instrument, config.feeds.coingecko.interval.max(Span::from_seconds(75)));
+        }
+        FeedId::Yahoo => polled(instrument, config.feeds.yahoo.interval.max(YAHOO_INTERVAL)),
+        FeedId::Simulated => {
+            instrument.delay = Span::ZERO;
+            instrument.stale_after = simulated::stale_after(config.feeds.simulated.rate, instruments);
+        }
+        FeedId::Kraken | FeedId::Binance | FeedId::Tape => {}
+    }
+}
+
+/// Starts one task for each feed with something to deliver. They end when `context.stop` is cancelled, or when nobody takes
+/// their prices any more; whatever else happens, they try again.
+pub(crate) fn start(
+    config: &Config,
+    assigned: &Assigned,
+    context: &Context,
+    tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>,
+) {
+    let (all, feeds) = assigned;
+    for (&id, symbols) in feeds {
+        let instruments: Vec<Instrument> = symbols
+            .iter()
+            .filter_map(|symbol| all.iter().find(|i| i.symbol == *symbol).or_else(|| context.catalog.get(*symbol)))
+            .cloned()
+            .collect();
+        let count = u32::try_from(instruments.len()).unwrap_or(u32::MAX);
+        let feed = match id {
+            FeedId::Coinbase => Feed::Coinbase(coinbase::Coinbase::new(&config.feeds.coinbase, instruments)),
+            FeedId::Coingecko => Feed::Coingecko(coingecko::Coingecko::new(&config.feeds.coingecko, instruments)),
+            FeedId::Yahoo => {
+                let interval = config.feeds.yahoo.interval.max(YAHOO_INTERVAL);
+                Feed::Yahoo(yahoo::Yahoo::new(&config.feeds.yahoo, interval, instruments))
+            }
+            FeedId::Simulated => {
+                Feed::Simulated(Box::new(simulated::Simulated::new(&config.feeds.simulated, instruments)))
+            }
+            FeedId::Kraken | FeedId::Binance | FeedId::Tape => continue,
+        };
+        let link = Link::new(id, count, context.clone());
+        tasks.spawn(async move { (id.as_str(), supervise(feed, link, jittered).await) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed_of(assigned: &Assigned, symbol: &str) -> Option<FeedId> {
+        let symbol = symbol.parse().expect("a symbol");
+        assigned.1.iter().find(|(_, symbols)| symbols.contains(&symbol)).map(|(feed, _)| *feed)
+    }
+
+    #[test]
+    fn each_instrument_comes_from_the_first_of_its_providers_that_is_on() {
+        let catalog = Catalog::builtin();
+        let mut config = Config::default();
+        let assigned = assign(&config, &catalog);
+        assert_eq!(assigned.0.len(), 102);
+        assert_eq!(assigned.1.values().map(Vec::len).sum::<usize>(), 102, "nothing is left without a feed");
+        assert_eq!(feed_of(&assigned, "BTC"), Some(FeedId::Coinbase));
+        assert_eq!(feed_of(&assigned, "TRX"), Some(FeedId::Coingecko), "Coinbase does not list it");
+        assert_eq!(feed_of(&assigned, "AAPL"), Some(FeedId::Yahoo));
+
+        config.feeds.coinbase.enabled = false;
+        assert_eq!(feed_of(&assign(&config, &catalog), "BTC"), Some(FeedId::Coingecko));
+        config.feeds.yahoo.enabled = false;
+        assert_eq!(feed_of(&assign(&config, &catalog), "AAPL"), None);
+        config.feeds.simulated.enabled = true;
+        let assigned = assign(&config, &catalog);
+        assert_eq!(assigned.1.keys().copied().collect::<Vec<_>>(), [FeedId::Simulated]);
+        assert_eq!(assigned.1[&FeedId::Simulated].len(), 102);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_feed_with_something_to_deliver_runs_until_it_is_told_to_stop() {
+        let mut desk = test_support::Desk::new();
+        let mut config = Config::default();
+        config.feeds.simulated.enabled = true;
+        let assigned = assign(&config, &desk.context.catalog);
+        let mut tasks = JoinSet::new();
+        start(&config, &assigned, &desk.context, &mut tasks);
+        let tick = desk.ticks().await.remove(0);
+        let instrument = assigned.0.iter().find(|i| i.symbol == tick.symbol).expect("assigned");
+        assert!(tick.price.is_positive() && instrument.stale_after >= Span::from_seconds(30));
+        desk.stop();
+        let (name, ended) = tasks.join_next().await.expect("one task").expect("no panic");
+        assert_eq!(name, "simulated");
+        ended.expect("a stop is no error");
+        assert!(tasks.is_empty());
+    }
+
+    #[test]
+    fn a_price_is_stale_only_after_its_delay_and_three_intervals() {
+        let mut config = Config::default();
+        config.feeds.yahoo.interval = Span::from_seconds(1);
+        let (instruments, _) = assign(&config, &Catalog::builtin());
+        let find = |symbol: &str| instruments.iter().find(|i| i.symbol.as_str() == symbol).expect(symbol);
+        let gold = find("GOLD");
+        assert_eq!(gold.delay, Span::from_seconds(600));
+        assert!(gold.stale_after > Span::from_seconds(600 + 3 * 30));
+        assert!(gold.outlier_pct.is_some(), "a polled price that leaps waits for a second one");
+        assert_eq!(find("BTC").stale_after, Span::from_seconds(60));
+        assert_eq!(find("BTC").outlier_pct, None);
+    }
+}

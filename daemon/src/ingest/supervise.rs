@@ -1,0 +1,303 @@
+//! What all feeds have in common: run, fail, wait, run again; and the one way in which they hand over prices.
+//!
+//! The waits: full jitter from 1 s doubling to 60 s, or half to all of 60 s doubling to 15 min where the provider said no; a
+//! `Retry-After` is a minimum. The count starts anew only after a minute of good data (docs/reliability.md, P9 and P10).
+
+use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, time::Duration};
+
+use bellwether_core::{
+    event::{Event, FeedState, FeedStatus},
+    instrument::{FeedId, Instrument},
+    price::Price,
+    retry::Backoff,
+    tick::Tick,
+    time::{Span, Timestamp},
+};
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::{Context, coinbase::Coinbase, coingecko::Coingecko, simulated::Simulated, yahoo::Yahoo};
+use crate::links::Observation;
+
+/// How long data must have been good for the next failure to count as the first.
+const PROOF: Duration = Duration::from_mins(1);
+/// The most characters of a foreign text that are shown.
+const SHOWN: usize = 200;
+
+/// Any of the feeds.
+pub(super) enum Feed {
+    Coinbase(Coinbase),
+    Coingecko(Coingecko),
+    Yahoo(Yahoo),
+    Simulated(Box<Simulated>),
+    /// A parser with a fault, to show that it ends no more than its own connection.
+    #[cfg(test)]
+    Faulty,
+}
+
+impl Feed {
+    /// Delivers until something goes wrong.
+    async fn run(&mut self, link: &mut Link) -> Result<Infallible, Trouble> {
+        match self {
+            Self::Coinbase(feed) => feed.run(link).await,
+            Self::Coingecko(feed) => feed.run(link).await,
+            Self::Yahoo(feed) => feed.run(link).await,
+            Self::Simulated(feed) => feed.run(link).await,
+            #[cfg(test)]
+            Self::Faulty => panic!("index out of bounds"),
+        }
+    }
+}
+
+/// What the supervisor does about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// Try again soon.
+    Retry,
+    /// The provider said no: try again much later.
+    Wait,
+    /// Nobody takes the prices any more: the daemon is stopping.
+    End,
+}
+
+/// Why a feed stopped delivering, in words without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) text: String,
+    pub(super) remedy: Remedy,
+    /// The least wait that the provider asked for.
+    pub(super) after: Option<Span>,
+}
+
+impl Trouble {
+    /// The connection, the network or the answer is broken: worth another try.
+    pub(super) fn failed(text: impl AsRef<str>) -> Self {
+        Self { text: clean(text.as_ref()), remedy: Remedy::Retry, after: None }
+    }
+
+    /// The provider does not want us, or not now.
+    pub(super) fn refused(text: impl AsRef<str>) -> Self {
+        Self { text: clean(text.as_ref()), remedy: Remedy::Wait, after: None }
+    }
+
+    /// Not before so long.
+    pub(super) fn after(self, after: Option<Span>) -> Self {
+        Self { after, ..self }
+    }
+
+    fn end() -> Self {
+        Self { text: String::new(), remedy: Remedy::End, after: None }
+    }
+}
+
+/// A foreign text as it may be shown: without control characters, and not too long.
+pub(super) fn clean(text: &str) -> String {
+    let mut out: String =
+        text.trim().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(SHOWN).collect();
+    if text.trim().chars().nth(SHOWN).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// An error with its causes, each said once: `error sending request: connection refused`.
+pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    if text.contains("Expired") || text.contains("NotValidYet") || text.contains("not valid yet") {
+        text.push_str(" (is this machine's clock right?)");
+    }
+    clean(&text)
+}
+
+/// A price that may be shown and judged: above zero, unless the instrument may trade there.
+pub(super) fn believable(instrument: &Instrument, price: Price) -> bool {
+    price.is_positive() || instrument.allow_nonpositive
+}
+
+/// A feed's way out: prices to the evaluator, its state to everybody, and figures about both.
+pub(super) struct Link {
+    feed: FeedId,
+    instruments: u32,
+    context: Context,
+    status: Option<FeedStatus>,
+    /// When the first price of this connection was handed over.
+    good_since: Option<Instant>,
+}
+
+impl Link {
+    pub(super) fn new(feed: FeedId, instruments: u32, context: Context) -> Self {
+        Self { feed, instruments, context, status: None, good_since: None }
+    }
+
+    /// The present.
+    pub(super) fn now(&self) -> Timestamp {
+        self.context.clock.now()
+    }
+
+    /// Hands over one price.
+    pub(super) async fn tick(&mut self, tick: Tick) -> Result<(), Trouble> {
+        self.hand_over(Observation::Tick(tick), 1).await
+    }
+
+    /// Hands over the prices of one answer.
+    pub(super) async fn batch(&mut self, ticks: Vec<Tick>) -> Result<(), Trouble> {
+        if ticks.is_empty() {
+            return Ok(());
+        }
+        let count = ticks.len() as u64;
+        self.hand_over(Observation::Batch(ticks), count).await
+    }
+
+    async fn hand_over(&mut self, observation: Observation, count: u64) -> Result<(), Trouble> {
+        self.context.observations.send(observation).await.map_err(|_| Trouble::end())?;
+        self.context.metrics.ticks(self.feed, count);
+        self.good_since.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// A price was not believed.
+    pub(super) fn rejected(&self, reason: &'static str) {
+        self.context.metrics.rejected(self.feed, reason);
+        tracing::debug!(feed = %self.feed, reason, "a price was not believed");
+    }
+
+    /// A request was answered after so long, or a streamed price arrived so long after its own time.
+    pub(super) fn answered(&self, elapsed: Duration) {
+        self.context.metrics.fetched(self.feed, elapsed.as_secs_f64());
+    }
+
+    /// The feed delivers; `trouble` names what it does not deliver.
+    pub(super) async fn live(&mut self, trouble: Option<String>) -> Result<(), Trouble> {
+        self.tell(FeedState::Live, None, trouble).await
+    }
+
+    async fn connecting(&mut self) -> Result<(), Trouble> {
+        self.good_since = None;
+        let trouble = self.status.as_ref().and_then(|s| s.trouble.clone());
+        self.tell(FeedState::Connecting, None, trouble).await
+    }
+
+    /// Tells everybody, if anything has changed; `wait` is how long it takes until the next attempt.
+    async fn tell(&mut self, state: FeedState, wait: Option<Span>, trouble: Option<String>) -> Result<(), Trouble> {
+        let now = self.now();
+        let since = match &self.status {
+            Some(s) if s.state == state && wait.is_none() && s.trouble == trouble => return Ok(()),
+            Some(s) if s.state == state => s.since,
+            _ => now,
+        };
+        let next_attempt = wait.map(|wait| now.plus(wait));
+        let (feed, instruments) = (self.feed, self.instruments);
+        let status = FeedStatus { feed, state, instruments, since, next_attempt, trouble };
+        self.status = Some(status.clone());
+        self.context.events.send(Event::Feed(status)).await.map_err(|_| Trouble::end())
+    }
+
+    fn was_good(&self) -> bool {
+        self.good_since.is_some_and(|since| since.elapsed() >= PROOF)
+    }
+}
+
+/// How long to wait after so many failures in a row; tests wait shorter.
+pub(super) type Wait = fn(Backoff, u32) -> Span;
+
+/// The wait with chance in it.
+pub(super) fn jittered(backoff: Backoff, failures: u32) -> Span {
+    backoff.delay(failures, rand::random())
+}
+
+/// Runs a feed for ever: after each failure it waits and begins again. Ends when it is told to stop.
+pub(super) async fn supervise(mut feed: Feed, mut link: Link, wait: Wait) -> anyhow::Result<()> {
+    let stop = link.context.stop.clone();
+    // Not `?` inside: only the daemon's stop ends a feed, and then without an error.
+    let ended = tokio::select! {
+        () = stop.cancelled() => Trouble::end(),
+        Err(trouble) = keep_running(&mut feed, &mut link, wait) => trouble,
+    };
+    if let Some(status) = link.status.take().filter(|_| ended.remedy == Remedy::End) {
+        // Nobody may be listening any more, and nobody needs to.
+        let off = FeedStatus { state: FeedState::Off, since: link.now(), next_attempt: None, trouble: None, ..status };
+        link.context.events.try_send(Event::Feed(off)).ok();
+    }
+    Ok(())
+}
+
+async fn keep_running(feed: &mut Feed, link: &mut Link, wait: Wait) -> Result<Infallible, Trouble> {
+    let mut failures = 0;
+    loop {
+        link.connecting().await?;
+        let trouble = match AssertUnwindSafe(feed.run(link)).catch_unwind().await {
+            Ok(Err(trouble)) => trouble,
+            // A fault in a parser costs its connection, not the daemon.
+            Err(panic) => Trouble::failed(format!("a fault in this program: {}", panic_text(panic.as_ref()))),
+        };
+        if trouble.remedy == Remedy::End {
+            return Err(trouble);
+        }
+        failures = if link.was_good() { 1 } else { failures + 1 };
+        let (state, backoff) = match trouble.remedy {
+            Remedy::Wait => (FeedState::Refused, Backoff::POLITE),
+            Remedy::Retry | Remedy::End => (FeedState::BackingOff, Backoff::FEED),
+        };
+        let delay = wait(backoff, failures).max(trouble.after.unwrap_or(Span::ZERO));
+        tracing::warn!(feed = %link.feed, failures, wait = %Span::from_millis(delay.as_millis()), trouble = %trouble.text, "a feed failed");
+        link.tell(state, Some(delay), Some(trouble.text)).await?;
+        tokio::time::sleep(delay.into()).await;
+        link.context.metrics.reconnected(link.feed);
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::test_support::Desk;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_in_a_parser_ends_the_connection_and_the_feed_tries_again() {
+        let mut desk = Desk::new();
+        let task = desk.run(Feed::Faulty, FeedId::Yahoo, jittered);
+        let status = desk.status(FeedState::BackingOff).await;
+        assert!(status.trouble.expect("a reason").contains("index out of bounds"));
+        desk.status(FeedState::Connecting).await;
+        desk.status(FeedState::BackingOff).await;
+        desk.stop();
+        task.await.expect("the task did not panic").expect("stopped without an error");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_minute_of_good_data_forgives_earlier_failures() {
+        let desk = Desk::new();
+        let mut link = Link::new(FeedId::Yahoo, 1, desk.context.clone());
+        assert!(!link.was_good());
+        let tick =
+            Tick::new("BTC".parse().expect("a symbol"), "1".parse().expect("a price"), FeedId::Yahoo, link.now());
+        assert!(link.tick(tick).await.is_ok());
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(!link.was_good());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(link.was_good());
+        link.connecting().await.expect("somebody listens");
+        assert!(!link.was_good(), "a new connection has to prove itself");
+    }
+
+    #[test]
+    fn foreign_texts_are_cleaned_and_cut() {
+        assert_eq!(clean(" a\u{1b}[31mb\n"), "a\u{fffd}[31mb");
+        assert_eq!(clean(&"x".repeat(500)).chars().count(), SHOWN + 1);
+    }
+}
