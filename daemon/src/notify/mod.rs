@@ -1,0 +1,375 @@
+//! Role 3: firings are committed with their deliveries, then told, then sent.
+//!
+//! ```text
+//! batches ─▶ group commit (firings, deliveries, evaluator's memory: one transaction) ─▶ events
+//!                                  └─ nudge ─▶ one worker a channel ─▶ desktop, mail, SMS, webhook
+//! ```
+//!
+//! The outbox in the store *is* the queue: nothing is sent that is not recorded, and what is recorded is sent after any crash.
+
+mod channel;
+mod desktop;
+mod email;
+#[cfg(test)]
+mod fake_http;
+mod http;
+mod set;
+mod sms;
+mod webhook;
+mod worker;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bellwether_core::{
+    catalog::Catalog,
+    condition::ChannelName,
+    delivery::{Delivery, DeliveryState},
+    evaluator::Cut,
+    event::{AlertRow, Event},
+    firing::{Firing, FiringId},
+    instrument::Symbol,
+    time::{Span, Timestamp},
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use self::worker::{Shared, Worker};
+pub(crate) use self::{channel::ChannelConfigError, set::ChannelSet};
+use crate::{
+    clock::Clock,
+    links::{self, Batch},
+    metrics::Metrics,
+    store::{Store, StoreError},
+};
+
+/// The most batches that one transaction takes.
+const GROUP: usize = 256;
+/// The first and the longest wait after a commit that failed: ten seconds after the cure all goes on.
+const COMMIT_WAIT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
+/// After this many failures of one commit the user is told by a way that needs no disk.
+const TELL_AFTER: u32 = 3;
+/// How long the workers may take to finish the send in hand when the daemon stops.
+const FAREWELL: Duration = Duration::from_secs(7);
+/// How often the queues are measured.
+const MEASURE: Duration = Duration::from_secs(5);
+
+/// What the words of a notification need, beside the firing.
+#[derive(Clone)]
+pub(crate) struct Context {
+    /// The instruments' names and currencies.
+    pub(crate) catalog: Arc<Catalog>,
+    /// The reader's IANA time zone; UTC where absent.
+    pub(crate) timezone: Option<String>,
+    /// Whether the market is simulated.
+    pub(crate) simulated: bool,
+}
+
+impl Context {
+    /// Name and currency of an instrument.
+    fn instrument(&self, symbol: Symbol) -> (String, String) {
+        match self.catalog.get(symbol) {
+            Some(instrument) => (instrument.name.clone(), instrument.currency.clone()),
+            None => (symbol.to_string(), "USD".to_owned()),
+        }
+    }
+}
+
+/// Whether firings can be recorded; shared with whoever reports the daemon's health.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoreHealth(Arc<Mutex<Option<String>>>);
+
+impl StoreHealth {
+    /// Why firings cannot be recorded at this moment; `None` when they can.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, trouble: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+/// What the role works with.
+pub(crate) struct Deps {
+    /// Where firings and deliveries are kept.
+    pub(crate) store: Store,
+    /// Where notifications go.
+    pub(crate) channels: Arc<ChannelSet>,
+    /// Where it is told what happened.
+    pub(crate) events: links::Events,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// What the words need.
+    pub(crate) context: Context,
+    /// Set while firings cannot be recorded.
+    pub(crate) health: StoreHealth,
+}
+
+/// Records and delivers until `batches` closes; then the workers finish the send in hand, and it ends.
+///
+/// # Panics
+/// When a worker ends early: the daemon must not go on without one of its channels.
+pub(crate) async fn run(mut batches: mpsc::Receiver<Batch>, deps: Deps) {
+    let notifier = Notifier { nudges: HashMap::new(), deps };
+    notifier.recover().await;
+    let stop = CancellationToken::new();
+    let (mut notifier, mut workers) = notifier.start_workers(&stop);
+    let mut measure = tokio::time::interval(MEASURE);
+    measure.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            batch = batches.recv() => {
+                let Some(batch) = batch else { break };
+                let mut group = Group::of(batch);
+                while group.batches < GROUP
+                    && let Ok(batch) = batches.try_recv()
+                {
+                    group.add(batch);
+                }
+                notifier.take(group).await;
+            }
+            ended = workers.join_next(), if !workers.is_empty() => {
+                if let Some(Err(error)) = ended
+                    && error.is_panic()
+                {
+                    std::panic::resume_unwind(error.into_panic());
+                }
+                unreachable!("a worker ends only after it was told to");
+            }
+            _ = measure.tick() => notifier.measure().await,
+        }
+    }
+    stop.cancel();
+    let ended = async {
+        while let Some(ended) = workers.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!("a worker failed at the end: {error}");
+            }
+        }
+    };
+    if tokio::time::timeout(FAREWELL, ended).await.is_err() {
+        // What they were sending stays marked so, and is due again at the next start.
+        tracing::warn!("a channel did not end in time and was cut off");
+        workers.shutdown().await;
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn seconds(span: Span) -> f64 {
+    span.as_micros() as f64 / 1e6
+}
+
+/// Several batches on their way into one transaction.
+struct Group {
+    batches: usize,
+    firings: Vec<Firing>,
+    cut: Cut,
+    rows: Vec<AlertRow>,
+    started: Vec<Timestamp>,
+}
+
+impl Group {
+    fn of(batch: Batch) -> Self {
+        let mut group =
+            Self { batches: 0, firings: Vec::new(), cut: Cut::default(), rows: Vec::new(), started: Vec::new() };
+        group.add(batch);
+        group
+    }
+
+    fn add(&mut self, batch: Batch) {
+        self.batches += 1;
+        self.firings.extend(batch.firings);
+        self.cut.alerts.extend(batch.cut.alerts);
+        self.cut.instruments.extend(batch.cut.instruments);
+        self.rows.extend(batch.rows);
+        self.started.extend(batch.started);
+    }
+
+    /// Of several memories of one thing only the newest is worth writing.
+    fn settle(&mut self) {
+        let mut seen = HashSet::new();
+        self.cut.alerts.reverse();
+        self.cut.alerts.retain(|memory| seen.insert(memory.id));
+        self.cut.alerts.reverse();
+        let mut seen = HashSet::new();
+        self.cut.instruments.reverse();
+        self.cut.instruments.retain(|memory| seen.insert(memory.symbol));
+        self.cut.instruments.reverse();
+    }
+}
+
+struct Notifier {
+    deps: Deps,
+    nudges: HashMap<ChannelName, Arc<Notify>>,
+}
+
+impl Notifier {
+    /// At start: what was being sent when the last run ended is due again; what waits for a channel that is gone is given up.
+    async fn recover(&self) {
+        let mut wait = COMMIT_WAIT.0;
+        loop {
+            let now = self.deps.clock.now();
+            let done = async {
+                let again = self.deps.store.recover(now).await?;
+                let lost = self.deps.store.unroutable(self.deps.channels.names(), now).await?;
+                Ok::<_, StoreError>((again, lost))
+            };
+            match done.await {
+                Ok((again, lost)) => {
+                    if again + lost > 0 {
+                        tracing::info!("outbox: {again} deliveries are sent again, {lost} had no channel any more");
+                    }
+                    return self.deps.health.set(None);
+                }
+                Err(error) => self.trouble("the outbox cannot be taken up again", &error, &mut wait).await,
+            }
+        }
+    }
+
+    fn start_workers(mut self, stop: &CancellationToken) -> (Self, JoinSet<()>) {
+        let mut workers = JoinSet::new();
+        let shared = Shared {
+            store: self.deps.store.clone(),
+            events: self.deps.events.clone(),
+            metrics: self.deps.metrics.clone(),
+            clock: self.deps.clock.clone(),
+            context: self.deps.context.clone(),
+            set: Arc::clone(&self.deps.channels),
+            stop: stop.clone(),
+        };
+        for member in &self.deps.channels.members {
+            let nudge = Arc::new(Notify::new());
+            self.nudges.insert(member.name().clone(), Arc::clone(&nudge));
+            workers.spawn(Worker::new(shared.clone(), Arc::clone(member), nudge).run());
+        }
+        let set = Arc::clone(&self.deps.channels);
+        tokio::spawn(async move { set.probe().await });
+        (self, workers)
+    }
+
+    /// Commits a group, then tells the world, then has it sent.
+    async fn take(&mut self, mut group: Group) {
+        group.settle();
+        let routes = self.routes(&group.firings);
+        let deliveries = self.commit(&group, &routes).await;
+        let now = self.deps.clock.now();
+        for started in &group.started {
+            self.deps.metrics.tick_to_commit.observe(seconds(now.since(*started)));
+        }
+        // Only after the commit: a dashboard must never show a firing that the next start would not know.
+        for firing in group.firings {
+            self.deps.metrics.triggered(&firing.condition);
+            self.publish(Event::Fired(firing)).await;
+        }
+        for row in group.rows {
+            self.publish(Event::AlertPut(row)).await;
+        }
+        self.hand_over(deliveries).await;
+    }
+
+    /// Each firing with each of its channels: its own, or else the default ones.
+    fn routes(&self, firings: &[Firing]) -> Vec<(FiringId, ChannelName)> {
+        let mut seen = HashSet::new();
+        let mut routes = Vec::new();
+        for firing in firings {
+            let names = if firing.via.is_empty() { &self.deps.channels.defaults } else { &firing.via };
+            let wanted = names.iter().map(|name| (firing.id, name.clone()));
+            routes.extend(wanted.filter(|route| seen.insert(route.clone())));
+        }
+        routes
+    }
+
+    /// Records until it is recorded. While that fails nothing is sent and nothing more is taken, so the evaluator waits too.
+    async fn commit(&self, group: &Group, routes: &[(FiringId, ChannelName)]) -> Vec<Delivery> {
+        let (mut wait, mut failures) = (COMMIT_WAIT.0, 0);
+        loop {
+            let started = Instant::now();
+            let (firings, routes, cut) = (group.firings.clone(), routes.to_vec(), group.cut.clone());
+            match self.deps.store.record(firings, routes, cut, self.deps.clock.now()).await {
+                Ok(deliveries) => {
+                    self.deps.metrics.commit.observe(started.elapsed().as_secs_f64());
+                    if failures > 0 {
+                        tracing::info!("firings can be recorded again");
+                        self.deps.health.set(None);
+                    }
+                    return deliveries;
+                }
+                Err(error) => {
+                    failures += 1;
+                    if failures == TELL_AFTER {
+                        let set = Arc::clone(&self.deps.channels);
+                        let body = format!("Nothing is judged or sent until they can: {error}");
+                        tokio::spawn(async move {
+                            set.notice("store", None, "bellwether: firings cannot be recorded", &body).await;
+                        });
+                    }
+                    self.trouble("firings cannot be recorded", &error, &mut wait).await;
+                }
+            }
+        }
+    }
+
+    async fn trouble(&self, what: &str, error: &StoreError, wait: &mut Duration) {
+        tracing::error!("{what}: {error}");
+        self.deps.health.set(Some(format!("{what}: {error}")));
+        tokio::time::sleep(*wait).await;
+        *wait = (*wait * 2).min(COMMIT_WAIT.1);
+    }
+
+    /// Wakes the workers of new deliveries; those whose channel does not exist any more end here.
+    async fn hand_over(&self, deliveries: Vec<Delivery>) {
+        let mut lost = false;
+        let mut woken: HashSet<ChannelName> = HashSet::new();
+        for mut delivery in deliveries {
+            if self.nudges.contains_key(&delivery.channel) {
+                woken.insert(delivery.channel.clone());
+            } else {
+                lost = true;
+                self.deps.metrics.sent(&delivery.channel, "dead");
+                delivery.state = DeliveryState::Dead;
+                delivery.next_attempt = None;
+                delivery.finished = Some(self.deps.clock.now());
+                delivery.answer = Some(format!("no channel {} is configured", delivery.channel));
+            }
+            self.publish(Event::Delivery(delivery)).await;
+        }
+        if lost && let Err(error) = self.deps.store.unroutable(self.deps.channels.names(), self.deps.clock.now()).await
+        {
+            // The next start does it.
+            tracing::warn!("deliveries without a channel are not closed yet: {error}");
+        }
+        for nudge in woken.iter().filter_map(|name| self.nudges.get(name)) {
+            nudge.notify_one();
+        }
+    }
+
+    async fn publish(&self, event: Event) {
+        // Without a hub the daemon is ending, and nobody watches.
+        if self.deps.events.send(event).await.is_err() {
+            tracing::debug!("nobody listens to events any more");
+        }
+    }
+
+    /// How many deliveries of each channel wait, and how old the oldest is.
+    async fn measure(&self) {
+        let Ok(queue) = self.deps.store.queue().await else { return };
+        let now = self.deps.clock.now();
+        let waiting: HashMap<_, _> = queue.into_iter().map(|(name, depth, oldest)| (name, (depth, oldest))).collect();
+        for name in self.deps.channels.names() {
+            let (depth, oldest) = waiting.get(&name).copied().unwrap_or((0, now));
+            self.deps.metrics.queue(&name, depth, Duration::from(now.since(oldest)).as_secs_f64());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! Webhooks: a signed POST after Standard Webhooks 1.0 (standardwebhooks.com), or the body that a messenger wants.
+//!
+//! The address may hold a token, so it is a secret: no error, log line or answer shows it. Redirects are not followed.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bellwether_core::{
+    condition::ChannelName,
+    config::{Webhook as Config, WebhookPreset},
+    text::cut,
+    time::Span,
+};
+use futures_util::future::BoxFuture;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::{Client, StatusCode, header::CONTENT_TYPE};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use url::Url;
+
+use super::{
+    channel::{Channel, ChannelConfigError, Limits, Outgoing, Receipt, SendError, clean_answer},
+    http::{self, Answer},
+};
+use crate::clock::Clock;
+
+/// How long one request may take.
+const DEADLINE: Span = Span::from_seconds(10);
+
+/// A channel `webhook` or `webhook:NAME`.
+pub(super) struct Webhook {
+    name: ChannelName,
+    client: Client,
+    url: Url,
+    preset: WebhookPreset,
+    /// The key of the signature, decoded.
+    key: Option<Vec<u8>>,
+    token: Option<String>,
+    target: Option<String>,
+    /// What must not be shown, also where a server echoes it.
+    secrets: Vec<String>,
+    clock: Clock,
+}
+
+impl Webhook {
+    /// The channel `[channels.webhook.<name>]` as configured; connects nowhere.
+    pub(super) fn new(name: &str, config: &Config, clock: Clock) -> Result<Self, ChannelConfigError> {
+        let key_of = |key: &str| format!("channels.webhook.{name}.{key}");
+        let wrong = |key: &str, problem: &str| ChannelConfigError::new(key_of(key), problem);
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+            return Err(ChannelConfigError::new("channels.webhook", "a name has letters, digits, - and _ only"));
+        }
+        let mut url = http::target_url(&key_of("url"), config.url.expose())?;
+        let mut target = config.target.clone();
+        let token = config.token.as_ref().map(|t| t.expose().to_owned());
+        if token.as_deref().is_some_and(|t| t.is_empty() || t.chars().any(char::is_control)) {
+            return Err(wrong("token", "is empty or contains a control character"));
+        }
+        match config.preset {
+            WebhookPreset::Standard | WebhookPreset::Discord | WebhookPreset::Slack => {}
+            WebhookPreset::Ntfy => {
+                if target.is_none() {
+                    target = pop_segment(&mut url);
+                }
+                if target.is_none() {
+                    return Err(wrong("target", "is missing: the topic"));
+                }
+            }
+            WebhookPreset::Telegram => {
+                if target.is_none() {
+                    return Err(wrong("target", "is missing: the chat id"));
+                }
+                if let Some(token) = &token {
+                    url.set_path(&format!("{}/bot{token}/sendMessage", url.path().trim_end_matches('/')));
+                }
+            }
+            WebhookPreset::Pushover => {
+                if token.is_none() {
+                    return Err(wrong("token", "is missing: the application token"));
+                }
+                if target.is_none() {
+                    return Err(wrong("target", "is missing: the user key"));
+                }
+            }
+            WebhookPreset::Gotify => {
+                if token.is_none() {
+                    return Err(wrong("token", "is missing: the application key"));
+                }
+                if !url.path().ends_with("/message") {
+                    url.set_path(&format!("{}/message", url.path().trim_end_matches('/')));
+                }
+            }
+        }
+        let key = match &config.secret {
+            Some(_) if config.preset != WebhookPreset::Standard => {
+                return Err(wrong("secret", "only the preset \"standard\" is signed"));
+            }
+            Some(secret) => Some(signing_key(secret.expose()).ok_or_else(|| {
+                wrong("secret", "expected whsec_ and 24 to 64 bytes in base64; `openssl rand -base64 32` makes some")
+            })?),
+            None => None,
+        };
+        let client = http::client(&url, DEADLINE).map_err(|e| wrong("url", &e.to_string()))?;
+        let secret = config.secret.as_ref().map(|s| s.expose().to_owned());
+        let secrets = [Some(config.url.expose().to_owned()), Some(url.to_string()), Some(url.path().to_owned())]
+            .into_iter()
+            .chain([secret, token.clone()])
+            .flatten()
+            .chain(url.query().map(str::to_owned))
+            .filter(|s| s.len() > 3)
+            .chain(parts_that_may_be_tokens(&url))
+            .collect();
+        let channel = if name == "default" { "webhook".to_owned() } else { format!("webhook:{name}") };
+        Ok(Self {
+            name: ChannelName::new(&channel),
+            client,
+            url,
+            preset: config.preset,
+            key,
+            token,
+            target,
+            secrets,
+            clock,
+        })
+    }
+
+    fn clean(&self, text: &str) -> String {
+        let secrets: Vec<&str> = self.secrets.iter().map(String::as_str).collect();
+        clean_answer(text, &secrets)
+    }
+
+    /// The body as the receiver wants it.
+    fn body(&self, message: &Outgoing) -> String {
+        let told = &message.notification;
+        let chat = format!("{}\n{}\n[{}]", told.title, told.body, message.key);
+        let target = self.target.as_deref().unwrap_or_default();
+        let value = match self.preset {
+            WebhookPreset::Standard => return told.json.clone(),
+            WebhookPreset::Ntfy => json!({
+                "topic": target,
+                "title": told.title,
+                "message": format!("{}\n[{}]", told.body, message.key),
+                "tags": ["bell"],
+                "priority": if message.urgent { 5 } else { 4 },
+            }),
+            // Without `parse_mode` the text is text.
+            WebhookPreset::Telegram => json!({ "chat_id": target, "text": chat }),
+            WebhookPreset::Discord => json!({
+                "content": cut(&discord_text(&chat), 2_000),
+                "allowed_mentions": { "parse": [] },
+            }),
+            WebhookPreset::Slack => json!({ "text": slack_text(&chat) }),
+            WebhookPreset::Pushover => json!({
+                "token": self.token,
+                "user": target,
+                "title": told.title,
+                "message": cut(&format!("{}\n[{}]", told.body, message.key), 1_000),
+                "priority": i32::from(message.urgent),
+                "timestamp": message.fired.as_seconds(),
+            }),
+            WebhookPreset::Gotify => json!({
+                "title": told.title,
+                "message": format!("{}\n[{}]", told.body, message.key),
+                "priority": if message.urgent { 10 } else { 5 },
+            }),
+        };
+        value.to_string()
+    }
+
+    async fn post(&self, message: &Outgoing) -> Result<Receipt, SendError> {
+        let body = self.body(message);
+        let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
+        match (self.preset, &self.token) {
+            (WebhookPreset::Standard, token) => {
+                let seconds = self.clock.now().as_seconds();
+                request = request.header("webhook-id", &message.key).header("webhook-timestamp", seconds);
+                if let Some(key) = &self.key {
+                    request = request.header("webhook-signature", signature(key, &message.key, seconds, &body));
+                }
+                if let Some(token) = token {
+                    request = request.bearer_auth(token);
+                }
+            }
+            (WebhookPreset::Ntfy, Some(token)) => request = request.bearer_auth(token),
+            (WebhookPreset::Gotify, Some(token)) => request = request.header("X-Gotify-Key", token),
+            _ => {}
+        }
+        let response = request.body(body).send().await.map_err(|e| SendError::retry(http::plain(&e)))?;
+        self.judge(&http::answer(response, self.clock.now()).await)
+    }
+
+    /// 2xx: accepted. 408, 425, 429, 5xx: later. 410: gone. Anything else, redirects included: never.
+    fn judge(&self, answer: &Answer) -> Result<Receipt, SendError> {
+        let status = answer.status;
+        let looks_like_text = !answer.body.trim_start().starts_with('<');
+        let words = if looks_like_text { self.clean(&answer.body) } else { "(a page of HTML or XML)".to_owned() };
+        let text = format!("{status} {words}").trim_end().to_owned();
+        if status.is_success() {
+            // Telegram and Pushover could say no inside a 200; they do not, but a proxy might.
+            let said_no = self.preset == WebhookPreset::Telegram && answer.body.contains("\"ok\":false");
+            return if said_no { Err(SendError::permanent(text)) } else { Ok(Receipt { answer: text }) };
+        }
+        if status == StatusCode::GONE {
+            return Err(SendError::Gone { source: text.into() });
+        }
+        let later = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+        if later.contains(&status) || status.is_server_error() {
+            let after = answer.retry_after.or_else(|| retry_after_in(&answer.body));
+            return Err(SendError::Retry { after, source: text.into() });
+        }
+        Err(SendError::permanent(text))
+    }
+}
+
+impl Channel for Webhook {
+    fn name(&self) -> &ChannelName {
+        &self.name
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            burst: 20,
+            refill: Span::from_millis(500),
+            daily: None,
+            deadline: Span::from_seconds(12),
+            give_up: Span::from_seconds(24 * 3600),
+            repeatable: true,
+        }
+    }
+
+    fn target(&self) -> String {
+        let kind = match self.preset {
+            WebhookPreset::Standard if self.key.is_none() => "unsigned webhook",
+            WebhookPreset::Standard => "signed webhook",
+            WebhookPreset::Ntfy => "ntfy",
+            WebhookPreset::Telegram => "Telegram",
+            WebhookPreset::Discord => "Discord",
+            WebhookPreset::Slack => "Slack",
+            WebhookPreset::Pushover => "Pushover",
+            WebhookPreset::Gotify => "Gotify",
+        };
+        format!("{kind} at {}", self.url.host_str().unwrap_or_default())
+    }
+
+    fn send<'a>(&'a self, message: &'a Outgoing) -> BoxFuture<'a, Result<Receipt, SendError>> {
+        Box::pin(self.post(message))
+    }
+}
+
+/// The parts of an address that a server may repeat alone, and that are long enough to be keys rather than words.
+fn parts_that_may_be_tokens(url: &Url) -> Vec<String> {
+    let segments = url.path_segments().into_iter().flatten().map(str::to_owned);
+    let values = url.query_pairs().map(|(_, value)| value.into_owned());
+    segments.chain(values).filter(|part| part.len() >= 16).collect()
+}
+
+/// `whsec_` and base64 of 24 to 64 bytes.
+fn signing_key(secret: &str) -> Option<Vec<u8>> {
+    let key = STANDARD.decode(secret.strip_prefix("whsec_")?).ok()?;
+    (24..=64).contains(&key.len()).then_some(key)
+}
+
+/// `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`.
+fn signature(key: &[u8], id: &str, seconds: i64, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(format!("{id}.{seconds}.{body}").as_bytes());
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+/// `https://ntfy.sh/topic` is the server `https://ntfy.sh/` and the topic.
+fn pop_segment(url: &mut Url) -> Option<String> {
+    let (parent, last) = url.path().rsplit_once('/').map(|(parent, last)| (parent.to_owned(), last.to_owned()))?;
+    if last.is_empty() {
+        return None;
+    }
+    url.set_path(&format!("{parent}/"));
+    Some(last)
+}
+
+/// Discord's and Telegram's wait, in seconds inside the body: `{"retry_after":64.57}`, `{"parameters":{"retry_after":5}}`.
+fn retry_after_in(body: &str) -> Option<Span> {
+    let value: Value = serde_json::from_str(body).ok()?;
+    let seconds = value.get("retry_after").or_else(|| value.get("parameters")?.get("retry_after"))?.as_f64()?;
+    let seconds = std::time::Duration::try_from_secs_f64(seconds.ceil()).ok()?;
+    Some(bellwether_core::retry::clamp_retry_after(seconds.into()))
+}
+
+/// Slack takes three characters for markup.
+fn slack_text(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Discord takes Markdown; a backslash before each sign of it makes it text.
+fn discord_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if "\\*_~`|>#<[]".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "webhook_tests.rs"]
+mod tests;
