@@ -1,0 +1,288 @@
+//! The task that owns the picture clients see. It takes every role's events, and publishes them to the sessions.
+//!
+//! Prices are conflated: of each symbol the newest goes out, at most ten times a second. Everything else goes out at once. A
+//! subscription and the snapshot it continues are given in one answer, so that nothing falls between them.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bellwether_core::{
+    alert::{AlertId, UserId},
+    board::{Board, Snapshot},
+    event::{AlertRow, Event, FeedStatus, Ticker},
+    instrument::Symbol,
+};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot},
+    time::Instant,
+};
+
+use super::error::ApiError;
+
+/// Hub to sessions. Full: the oldest are skipped, and that session sends a fresh snapshot.
+const BROADCAST: usize = 256;
+/// Questions to the hub. Full: the asker waits.
+const QUESTIONS: usize = 64;
+/// How far apart the prices of one symbol go out.
+const PRICE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// An event on its way to the sessions.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// What happened.
+    pub(crate) event: Event,
+    body: OnceLock<String>,
+}
+
+impl Published {
+    /// Of this event.
+    pub(crate) fn of(event: Event) -> Self {
+        Self { event, body: OnceLock::new() }
+    }
+
+    /// A price's fields as JSON, without the opening brace: written once for all sessions, which differ in the number only.
+    pub(crate) fn price_fields(&self, ticker: &Ticker) -> &str {
+        let body = self.body.get_or_init(|| serde_json::to_string(ticker).unwrap_or_default());
+        body.strip_prefix('{').unwrap_or("}")
+    }
+}
+
+/// A snapshot and what follows it.
+pub(crate) type Subscription = (Snapshot, broadcast::Receiver<Arc<Published>>);
+
+enum Question {
+    Subscribe(oneshot::Sender<Subscription>),
+    Snapshot(oneshot::Sender<Snapshot>),
+    Ticker(Symbol, oneshot::Sender<Option<Ticker>>),
+    Prices(oneshot::Sender<Vec<Ticker>>),
+    Alert(AlertId, oneshot::Sender<Option<AlertRow>>),
+    AlertsOf(UserId, oneshot::Sender<Vec<AlertRow>>),
+    Feeds(oneshot::Sender<Vec<FeedStatus>>),
+}
+
+/// How to ask the hub; cheap to clone. The task ends when all senders of events are gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Hub {
+    questions: mpsc::Sender<Question>,
+}
+
+impl Hub {
+    /// Starts the task with the picture as it was left, and gives its handle for waiting too.
+    pub(crate) fn start(before: Snapshot, events: mpsc::Receiver<Event>) -> (Self, tokio::task::JoinHandle<()>) {
+        let (questions, asked) = mpsc::channel(QUESTIONS);
+        let task = Task {
+            board: Board::from_snapshot(before),
+            pending: BTreeSet::new(),
+            flushed: None,
+            sessions: broadcast::Sender::new(BROADCAST),
+        };
+        (Self { questions }, tokio::spawn(task.run(events, asked)))
+    }
+
+    /// The picture now, and every change of it from here on.
+    pub(crate) async fn subscribe(&self) -> Result<Subscription, ApiError> {
+        self.ask(Question::Subscribe).await
+    }
+
+    /// The picture now.
+    pub(crate) async fn board_snapshot(&self) -> Result<Snapshot, ApiError> {
+        self.ask(Question::Snapshot).await
+    }
+
+    /// The price row of an instrument.
+    pub(crate) async fn ticker(&self, symbol: Symbol) -> Result<Option<Ticker>, ApiError> {
+        self.ask(|answer| Question::Ticker(symbol, answer)).await
+    }
+
+    /// All price rows, by symbol.
+    pub(crate) async fn prices(&self) -> Result<Vec<Ticker>, ApiError> {
+        self.ask(Question::Prices).await
+    }
+
+    /// An alert and what it is doing, whosever it is.
+    pub(crate) async fn alert_row(&self, id: AlertId) -> Result<Option<AlertRow>, ApiError> {
+        self.ask(|answer| Question::Alert(id, answer)).await
+    }
+
+    /// Somebody's alerts and what they are doing, by number.
+    pub(crate) async fn alerts_of(&self, owner: UserId) -> Result<Vec<AlertRow>, ApiError> {
+        self.ask(|answer| Question::AlertsOf(owner, answer)).await
+    }
+
+    /// How the feeds are doing.
+    pub(crate) async fn feeds(&self) -> Result<Vec<FeedStatus>, ApiError> {
+        self.ask(Question::Feeds).await
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, ApiError> {
+        let stopping = |()| ApiError::Unavailable("The daemon is stopping.".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.questions.send(question(answer)).await.map_err(|_| stopping(()))?;
+        answered.await.map_err(|_| stopping(()))
+    }
+}
+
+struct Task {
+    board: Board,
+    /// Symbols whose newest price has not gone out.
+    pending: BTreeSet<Symbol>,
+    flushed: Option<Instant>,
+    sessions: broadcast::Sender<Arc<Published>>,
+}
+
+impl Task {
+    async fn run(mut self, mut events: mpsc::Receiver<Event>, mut questions: mpsc::Receiver<Question>) {
+        loop {
+            let due = self.flushed.map_or_else(Instant::now, |last| last + PRICE_INTERVAL);
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => {
+                        self.take(event);
+                        self.drain(&mut events);
+                    }
+                    None => break,
+                },
+                Some(question) = questions.recv() => {
+                    // What a role told before it was asked about must be part of the answer.
+                    self.drain(&mut events);
+                    self.answer(question);
+                }
+                () = tokio::time::sleep_until(due), if !self.pending.is_empty() => self.flush(),
+            }
+        }
+        self.flush();
+    }
+
+    /// Takes what waits, but no more than one channel full, so that questions are not starved.
+    fn drain(&mut self, events: &mut mpsc::Receiver<Event>) {
+        for _ in 0..events.max_capacity() {
+            match events.try_recv() {
+                Ok(event) => self.take(event),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match &event {
+            Event::Price(ticker) => {
+                self.pending.insert(ticker.symbol);
+                self.board.publish(event);
+                return;
+            }
+            // The price that did it comes before what it did.
+            Event::Fired(firing) if self.pending.remove(&firing.symbol) => self.send_price(firing.symbol),
+            _ => {}
+        }
+        self.board.publish(event.clone());
+        self.send(event);
+    }
+
+    fn flush(&mut self) {
+        for symbol in std::mem::take(&mut self.pending) {
+            self.send_price(symbol);
+        }
+        self.flushed = Some(Instant::now());
+    }
+
+    fn send_price(&self, symbol: Symbol) {
+        if let Some(ticker) = self.board.ticker(symbol) {
+            self.send(Event::Price(ticker.clone()));
+        }
+    }
+
+    fn send(&self, event: Event) {
+        // Fails only while nobody listens.
+        if self.sessions.receiver_count() > 0 {
+            drop(self.sessions.send(Arc::new(Published::of(event))));
+        }
+    }
+
+    /// Answers; an asker that has gone away is no trouble.
+    fn answer(&mut self, question: Question) {
+        match question {
+            Question::Subscribe(answer) => {
+                drop(answer.send((self.board.snapshot(), self.sessions.subscribe())));
+            }
+            Question::Snapshot(answer) => drop(answer.send(self.board.snapshot())),
+            Question::Ticker(symbol, answer) => drop(answer.send(self.board.ticker(symbol).cloned())),
+            Question::Prices(answer) => drop(answer.send(self.board.tickers().cloned().collect())),
+            Question::Alert(id, answer) => drop(answer.send(self.board.alert(id).cloned())),
+            Question::AlertsOf(owner, answer) => {
+                let own = self.board.alerts().filter(|row| row.alert.owner == owner);
+                drop(answer.send(own.cloned().collect()));
+            }
+            Question::Feeds(answer) => drop(answer.send(self.board.feeds().cloned().collect())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::testing::{feed_event, firing, price_event, ticker};
+
+    #[tokio::test(start_paused = true)]
+    async fn of_each_symbol_the_newest_price_goes_out_ten_times_a_second() {
+        let (events, receiver) = mpsc::channel(64);
+        let (hub, _task) = Hub::start(Snapshot::default(), receiver);
+        let (snapshot, mut changes) = hub.subscribe().await.unwrap();
+        assert!(snapshot.prices.is_empty());
+        events.send(price_event("BTC", "1")).await.unwrap();
+        assert_eq!(changes.recv().await.unwrap().event, price_event("BTC", "1"), "the first price waits for nothing");
+        let start = Instant::now();
+        for price in ["2", "3", "4"] {
+            events.send(price_event("BTC", price)).await.unwrap();
+            events.send(price_event("ETH", price)).await.unwrap();
+        }
+        events.send(feed_event()).await.unwrap();
+        assert_eq!(changes.recv().await.unwrap().event, feed_event(), "what is no price does not wait");
+        assert_eq!(hub.ticker("BTC".parse().unwrap()).await, Ok(Some(ticker("BTC", "4"))));
+        assert_eq!(changes.recv().await.unwrap().event, price_event("BTC", "4"));
+        assert_eq!(changes.recv().await.unwrap().event, price_event("ETH", "4"));
+        assert_eq!(start.elapsed(), PRICE_INTERVAL);
+        assert!(changes.try_recv().is_err(), "what was overtaken never goes out");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_price_that_did_it_comes_before_what_it_did() {
+        let (events, receiver) = mpsc::channel(64);
+        let (hub, _task) = Hub::start(Snapshot::default(), receiver);
+        let (_, mut changes) = hub.subscribe().await.unwrap();
+        events.send(price_event("BTC", "1")).await.unwrap();
+        changes.recv().await.unwrap();
+        events.send(price_event("BTC", "60001")).await.unwrap();
+        events.send(Event::Fired(firing(1, 1, 1))).await.unwrap();
+        assert_eq!(changes.recv().await.unwrap().event, price_event("BTC", "60001"));
+        assert_eq!(changes.recv().await.unwrap().event, Event::Fired(firing(1, 1, 1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_contains_all_that_was_told_before() {
+        let (events, receiver) = mpsc::channel(64);
+        let (hub, task) = Hub::start(Snapshot::default(), receiver);
+        for number in 1..=20 {
+            events.send(price_event("BTC", &number.to_string())).await.unwrap();
+            let known = hub.ticker("BTC".parse().unwrap()).await.unwrap().unwrap();
+            assert_eq!(known.price.to_string(), number.to_string());
+        }
+        drop(events);
+        task.await.unwrap();
+        assert!(matches!(hub.board_snapshot().await, Err(ApiError::Unavailable(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscriber_that_sleeps_is_told_that_it_missed_something() {
+        let (events, receiver) = mpsc::channel(64);
+        let (hub, _task) = Hub::start(Snapshot::default(), receiver);
+        let (_, mut changes) = hub.subscribe().await.unwrap();
+        for _ in 0..BROADCAST + 5 {
+            events.send(feed_event()).await.unwrap();
+        }
+        hub.board_snapshot().await.unwrap();
+        assert!(matches!(changes.recv().await, Err(broadcast::error::RecvError::Lagged(_))));
+    }
+}

@@ -1,0 +1,215 @@
+//! The listening socket: a bounded number of connections, each with deadlines, and an orderly end.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::OwnedSemaphorePermit,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::auth::Peer;
+
+/// The most connections. More are told 503 and closed.
+const CONNECTIONS: usize = 256;
+/// How long the head of a request may take.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// The most bytes of the head of a request.
+const MAX_HEAD: usize = 16 * 1024;
+/// How long requests under way may take when the daemon stops.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long, and how much, a closed connection is still listened to, so that its last answer is not thrown away with it.
+const LINGER: (Duration, u64) = (Duration::from_secs(2), 16 * 1024 * 1024);
+/// What the kernel may hold back for a client that does not read; more would be old prices.
+const SEND_BUFFER: usize = 128 * 1024;
+/// The pause after an error of accepting, such as too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 5\r\n\
+                    Connection: close\r\nContent-Length: 114\r\n\r\n\
+                    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\
+                    \"detail\":\"Too many connections. Try again soon.\"}";
+
+const LATE: &str = "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\n\
+                    Connection: close\r\nContent-Length: 108\r\n\r\n\
+                    {\"type\":\"about:blank\",\"title\":\"Request Timeout\",\"status\":408,\
+                    \"detail\":\"The request did not arrive in time.\"}";
+
+/// Serves until `stop` is cancelled, then finishes what is under way.
+pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let slots = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        match Arc::clone(&slots).try_acquire_owned() {
+            Ok(slot) => {
+                // An answer goes out when it is written; both options are a matter of taste, not of life.
+                drop(stream.set_nodelay(true));
+                drop(socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER));
+                let late = Arc::new(AtomicBool::new(false));
+                let stream = Lingering { stream: Some(stream), slot: Some(slot), unanswered: false, late };
+                connections.spawn(connection(stream, Peer(address), router.clone(), stop.clone()));
+            }
+            Err(_) => refuse(&stream),
+        }
+    }
+    drop(listener);
+    if timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await.is_err() {
+        connections.abort_all();
+    }
+}
+
+/// Says that there are too many, without waiting for anything.
+fn refuse(stream: &TcpStream) {
+    // A few bytes fit into a fresh connection's buffer.
+    drop(stream.try_write(FULL.as_bytes()));
+}
+
+async fn connection(stream: Lingering, peer: Peer, router: Router, stop: CancellationToken) {
+    let late = Arc::clone(&stream.late);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            let mut request: Request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            router.oneshot(request).await
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        late.store(error.is_timeout(), Ordering::Relaxed);
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+/// A connection that, when dropped, says it will send no more and listens a moment longer. Closing with unread bytes would
+/// reset it, and the client would never read why it was refused (RFC 9112, 9.6).
+struct Lingering {
+    stream: Option<TcpStream>,
+    slot: Option<OwnedSemaphorePermit>,
+    /// Something came in after the last thing that went out.
+    unanswered: bool,
+    /// The head of a request did not come in time. hyper closes without a word then.
+    late: Arc<AtomicBool>,
+}
+
+impl Lingering {
+    fn inner(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
+        self.get_mut().stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let (Some(mut stream), Ok(runtime)) = (self.stream.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let slot = self.slot.take();
+        let last_word = if self.unanswered && self.late.load(Ordering::Relaxed) { LATE } else { "" };
+        runtime.spawn(async move {
+            let rest = async {
+                stream.write_all(last_word.as_bytes()).await?;
+                stream.shutdown().await?;
+                tokio::io::copy(&mut stream.take(LINGER.1), &mut tokio::io::sink()).await
+            };
+            // Its end, an error and the deadline are all the same now.
+            drop(timeout(LINGER.0, rest).await);
+            drop(slot);
+        });
+    }
+}
+
+impl AsyncRead for Lingering {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let outcome = self.as_mut().inner()?.poll_read(context, buffer);
+        self.unanswered |= buffer.filled().len() > before;
+        outcome
+    }
+}
+
+impl AsyncWrite for Lingering {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.unanswered = false;
+        self.inner()?.poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner()?.poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner()?.poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.unanswered = false;
+        self.inner()?.poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_answers_are_as_long_as_they_say() {
+        for answer in [FULL, LATE] {
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{}", body.len());
+            serde_json::from_str::<bellwether_core::protocol::Problem>(body).unwrap();
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Role 4: everything that clients see. HTTP and WebSocket, on the same functions, for the dashboard as for everybody else.
+//!
+//! The daemon builds it so: the hub first (roles send it events), then [`Auth::open`] with the store and the owner's token, then
+//! one [`Gateway`] with the links and closures it needs, then [`router`] and [`serve`] with a bound listener. When the token
+//! `stop` is cancelled, sessions say good-bye, requests under way are finished, and `serve` returns.
+//!
+//! Deliberately absent: what an alert means (core), SQL (store), and any other role's name.
+
+mod accounts;
+mod alerts;
+mod auth;
+#[cfg(test)]
+mod auth_tests;
+mod backtest;
+mod body;
+mod channels;
+mod command;
+mod error;
+mod events;
+mod guard;
+mod health;
+mod hub;
+mod instruments;
+mod listener;
+mod openapi;
+mod outbox;
+mod prices;
+mod sessions;
+mod stream;
+mod structured;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod wire_tests;
+#[cfg(test)]
+mod ws_tests;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{FromRequestParts, MatchedPath, Path, Request},
+    http::{Method, request::Parts},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use bellwether_core::{alert::AlertId, catalog::Catalog, config::Config, time::Timestamp};
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use self::error::ApiError;
+pub(crate) use self::{auth::Auth, channels::ChannelAccess, hub::Hub, listener::serve, sessions::Sessions};
+use crate::{clock::Clock, links::Changes, metrics::Metrics, store::Store};
+
+/// How long a request may take, its body included.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
+
+/// Tells of each part that must work whether it does: `ok`, or what is wrong.
+pub(crate) type Checks = Arc<dyn Fn() -> BTreeMap<String, String> + Send + Sync>;
+
+/// All that requests are answered from.
+pub(crate) struct Gateway {
+    /// Alerts, history, accounts.
+    pub(crate) store: Store,
+    /// The picture of the present.
+    pub(crate) hub: Hub,
+    /// To the evaluator.
+    pub(crate) changes: Changes,
+    /// What names mean.
+    pub(crate) catalog: Arc<Catalog>,
+    /// The configuration.
+    pub(crate) config: Arc<Config>,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// The figures.
+    pub(crate) metrics: Metrics,
+    /// To the channels.
+    pub(crate) channels: ChannelAccess,
+    /// Who is asking.
+    pub(crate) auth: Auth,
+    /// The user's time zone, for dates in alerts.
+    pub(crate) timezone: jiff::tz::TimeZone,
+    /// When the daemon started.
+    pub(crate) started: Timestamp,
+    /// The health of the other parts; store and hub are asked here.
+    pub(crate) health: Checks,
+    /// Cancelled when the daemon stops.
+    pub(crate) stop: CancellationToken,
+    /// Open WebSocket sessions; starts empty.
+    pub(crate) sessions: Sessions,
+}
+
+impl Gateway {
+    fn simulated(&self) -> bool {
+        self.config.feeds.simulated.enabled
+    }
+}
+
+/// Every path, behind the checks that come before anything else.
+pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+    let guard = guard::Guard::new(&gateway.config.server);
+    let metrics = gateway.metrics.clone();
+    openapi::routes()
+        .fallback(|| async { ApiError::nothing() })
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .with_state(gateway)
+        .layer(middleware::from_fn(in_time))
+        .layer(CatchPanicLayer::custom(|_| ApiError::Broken("a request panicked".to_owned()).into_response()))
+        .layer(middleware::map_response(|response| std::future::ready(error::as_problem(response))))
+        .layer(middleware::from_fn_with_state(guard, guard::guard))
+        .layer(middleware::from_fn(move |request, next| counted(metrics.clone(), request, next)))
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    let late = |_| ApiError::Busy { detail: "The answer took too long.".to_owned(), after: 5 }.into_response();
+    tokio::time::timeout(REQUEST_TIME, next.run(request)).await.unwrap_or_else(late)
+}
+
+/// Counts and logs a request: its path as the router knows it, never its query or headers, which may hold secrets.
+async fn counted(metrics: Metrics, request: Request, next: Next) -> Response {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let method = known.iter().find(|m| *m == request.method()).map_or("other", Method::as_str).to_owned();
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    tracing::debug!(method, path = path.as_ref().map_or("-", MatchedPath::as_str), status, "request");
+    metrics.request(&method, status);
+    response
+}
+
+/// The alert's number in the path. What cannot be one is not found.
+pub(crate) struct Id(pub(crate) AlertId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let name = Name::from_request_parts(parts, state).await?;
+        name.0.parse().map(Self).map_err(|_| ApiError::NotFound("There is no such alert.".to_owned()))
+    }
+}
+
+/// A name in the path. What is no text is not found.
+pub(crate) struct Name(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Path::<String>::from_request_parts(parts, state).await.map(|Path(n)| Self(n)).map_err(|_| ApiError::nothing())
+    }
+}

@@ -1,0 +1,164 @@
+//! The routes and their description, made in one go from the handlers' own annotations, and the page that shows it.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Router,
+    http::header,
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
+use bellwether_core::{firing::Firing, protocol::Problem};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::Config;
+
+use super::{
+    Gateway, Name, accounts, alerts, backtest, channels, error::ApiError, events, health, instruments, prices, stream,
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "bellwether",
+        description = "Price alerts on this machine. Prices and amounts are strings holding plain decimals; requests may also \
+            send numbers. Times are RFC 3339 in UTC with milliseconds. Errors are RFC 9457 problem details."
+    ),
+    modifiers(&Bearer),
+    components(schemas(Problem, Firing)),
+    tags(
+        (name = "accounts", description = "Who is asking"),
+        (name = "alerts", description = "The caller's own alerts"),
+        (name = "history", description = "What fired, and what became of it"),
+        (name = "prices", description = "Current and past prices"),
+        (name = "channels", description = "Where firings go"),
+        (name = "health", description = "The daemon itself")
+    )
+)]
+struct Description;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("From POST /auth/login, or the local owner's in daemon.json."))
+            .build();
+        document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The document's text.
+#[derive(Clone)]
+struct Document(Arc<str>);
+
+/// Every path, and the document that describes them all.
+pub(crate) fn routes() -> Router<Arc<Gateway>> {
+    let (router, document) = described();
+    let text = document.to_json().expect("the document holds text, numbers and lists alone");
+    router
+        .route("/docs/", get(|| async { docs_file("index.html") }))
+        .route("/docs/{file}", get(|name: Name| async move { docs_file(&name.0) }))
+        .layer(Extension(Document(text.into())))
+}
+
+fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(accounts::register))
+        .routes(routes!(accounts::login))
+        .routes(routes!(alerts::list, alerts::create))
+        .routes(routes!(alerts::read, alerts::update, alerts::delete))
+        .routes(routes!(events::of_alert))
+        .routes(routes!(events::all))
+        .routes(routes!(events::deliveries))
+        .routes(routes!(backtest::run))
+        .routes(routes!(prices::all))
+        .routes(routes!(prices::one))
+        .routes(routes!(prices::candles))
+        .routes(routes!(stream::open))
+        .routes(routes!(instruments::list))
+        .routes(routes!(channels::list))
+        .routes(routes!(channels::test))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .routes(routes!(document))
+        .routes(routes!(docs))
+        .split_for_parts()
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "health", responses((status = 200, body = serde_json::Value)))]
+async fn document(Extension(document): Extension<Document>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document.0.to_string())
+}
+
+/// This document as a page to read and try; works offline.
+#[utoipa::path(get, path = "/docs", tag = "health", responses((status = 303, description = "To the page")))]
+async fn docs() -> Redirect {
+    Redirect::to("/docs/")
+}
+
+fn docs_file(name: &str) -> Response {
+    let config = Config::from("/openapi.json").validator_url("none").persist_authorization(false);
+    match utoipa_swagger_ui::serve(name, Arc::new(config)) {
+        Ok(Some(file)) => ([(header::CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response(),
+        Ok(None) => ApiError::nothing().into_response(),
+        Err(error) => ApiError::Broken(format!("the page of the documentation: {error}")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_of_the_contract_is_described() {
+        let (_, document) = described();
+        let json: serde_json::Value = serde_json::from_str(&document.to_json().unwrap()).unwrap();
+        assert!(json["openapi"].as_str().is_some_and(|v| v.starts_with("3.1")), "{}", json["openapi"]);
+        for (path, methods) in [
+            ("/auth/register", "post"),
+            ("/auth/login", "post"),
+            ("/alerts", "get post"),
+            ("/alerts/{id}", "get patch delete"),
+            ("/alerts/{id}/events", "get"),
+            ("/events", "get"),
+            ("/deliveries", "get"),
+            ("/prices", "get"),
+            ("/prices/{symbol}", "get"),
+            ("/prices/{symbol}/candles", "get"),
+            ("/prices/ws", "get"),
+            ("/instruments", "get"),
+            ("/backtest", "post"),
+            ("/channels", "get"),
+            ("/channels/{id}/test", "post"),
+            ("/health/live", "get"),
+            ("/health/ready", "get"),
+            ("/metrics", "get"),
+            ("/docs", "get"),
+            ("/openapi.json", "get"),
+        ] {
+            for method in methods.split(' ') {
+                assert!(json["paths"][path][method].is_object(), "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_in_the_document_leads_somewhere() {
+        let (_, document) = described();
+        let text = document.to_json().unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let schemas = &json["components"]["schemas"];
+        for piece in text.split("\"#/components/schemas/").skip(1) {
+            let name = piece.split('"').next().unwrap_or_default();
+            assert!(schemas[name].is_object(), "{name}");
+        }
+        assert!(schemas["AlertView"]["properties"]["target_price"].is_object());
+    }
+}

@@ -1,0 +1,303 @@
+//! `GET /prices/ws`: one WebSocket session. Hello, a snapshot, then every change that is this caller's and was asked for, under the
+//! session's own numbers: a number shared by all sessions would show gaps wherever something was filtered.
+//!
+//! ```text
+//!  hub ──broadcast──▶ session ──outbox (newest price a symbol, 256 others)──▶ writer ──▶ client
+//!                       ▲ └──one command at a time──▶ the functions behind REST
+//!  client ──64 KiB, 20 a second──┘
+//! ```
+//!
+//! The session never waits for its client: what a slow one has not been sent is overtaken in the outbox, or becomes a new snapshot.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{
+        State,
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    http::{HeaderMap, header},
+    response::Response,
+};
+use bellwether_core::{
+    protocol::{PROTOCOL, Problem, SUBPROTOCOL, ServerFrame},
+    rate::TokenBucket,
+    time::{Span, Timestamp},
+};
+use futures_util::{
+    SinkExt, StreamExt,
+    future::BoxFuture,
+    stream::{SplitSink, SplitStream},
+};
+use tokio::{
+    sync::{broadcast, mpsc},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
+use tokio_tungstenite::tungstenite;
+
+use super::{
+    Gateway,
+    auth::{Caller, bearer},
+    command::{self, Asked, Command},
+    error::ApiError,
+    hub::Published,
+    outbox::Outbox,
+    sessions::Seat,
+};
+use crate::clock::Clock;
+
+/// The most bytes of a message from a client.
+const MAX_MESSAGE: usize = 64 * 1024;
+/// The most bytes of one message to a client: a snapshot of some ten thousand alerts. Only one is ever buffered.
+const MAX_OUTBOUND: usize = 32 * 1024 * 1024;
+/// Messages a client may send at once; then one every [`MESSAGE_EVERY`].
+const MESSAGES: u32 = 20;
+const MESSAGE_EVERY: Span = Span::from_millis(50);
+/// Commands that wait for the one before them. More end the session.
+const COMMANDS: usize = 64;
+/// How often a client is pinged, and how long its pong may take.
+const PING: Duration = Duration::from_secs(20);
+/// How long one message may take to go out.
+const STUCK: Duration = Duration::from_secs(30);
+/// How long a good-bye may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Live prices, alert changes, firings and feeds, and commands, over a WebSocket.
+#[utoipa::path(get, path = "/prices/ws", tag = "prices", security(("token" = [])),
+    description = "A WebSocket. The token may stand in `Authorization`, or as the subprotocol `bearer.TOKEN` beside `bellwether.v1`. \
+        The first message is `hello`, then `snapshot`; see docs/api.md for all messages.",
+    responses((status = 101, description = "The WebSocket is open"), (status = 401, body = Problem),
+    (status = 403, body = Problem), (status = 426, body = Problem), (status = 503, body = Problem)))]
+pub(crate) async fn open(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let token = bearer(&headers).or_else(|| subprotocol_token(&headers)).ok_or(ApiError::Unauthenticated)?;
+    let caller = gateway.auth.caller(token, &gateway.store, gateway.clock.now()).await?;
+    let upgrade = upgrade.map_err(|_| ApiError::Upgrade)?;
+    let seat = gateway.sessions.sit(caller)?;
+    let upgrade = upgrade
+        // Selected from what the client offers; the token beside it is never echoed.
+        .protocols([SUBPROTOCOL])
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .write_buffer_size(0)
+        .max_write_buffer_size(MAX_OUTBOUND);
+    Ok(upgrade.on_upgrade(move |socket| run(gateway, caller, socket, seat)))
+}
+
+fn subprotocol_token(headers: &HeaderMap) -> Option<&str> {
+    let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|v| v.to_str().ok());
+    offered.flat_map(|v| v.split(',')).find_map(|p| p.trim().strip_prefix("bearer."))
+}
+
+/// Why a session ends, as its client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Goodbye(u16, &'static str);
+
+const STOPPING: Goodbye = Goodbye(1001, "the daemon is stopping");
+const NOT_A_FRAME: Goodbye = Goodbye(1002, "not a WebSocket frame");
+const NOT_TEXT: Goodbye = Goodbye(1003, "text frames only");
+const NOT_UTF8: Goodbye = Goodbye(1007, "not UTF-8");
+const TOO_MANY: Goodbye = Goodbye(1008, "too many messages: at most 20 a second");
+const TOO_BIG: Goodbye = Goodbye(1009, "a message has at most 64 KiB");
+const TOO_SLOW: Goodbye = Goodbye(1013, "too slow, or gone");
+const EXPIRED: Goodbye = Goodbye(4401, "the token has expired");
+
+async fn run(gateway: Arc<Gateway>, caller: Caller, socket: WebSocket, seat: Seat) {
+    let metrics = gateway.metrics.clone();
+    metrics.sessions.inc();
+    let (sink, stream) = socket.split();
+    // Full: what is to be said stays in the outbox, where newer prices overtake older ones.
+    let (frames, queue) = mpsc::channel(1);
+    let writer = tokio::spawn(write(sink, queue));
+    let mut session = Session {
+        outbox: Outbox::new(caller.user),
+        bucket: TokenBucket::new(MESSAGES, MESSAGE_EVERY),
+        waiting: std::collections::VecDeque::new(),
+        unanswered: false,
+        gateway,
+        caller,
+    };
+    let (mut stream, goodbye) = session.talk(stream, &frames).await;
+    // A slow good-bye must not keep the links to the other roles open when the daemon stops.
+    drop(session);
+    if let Some(Goodbye(code, reason)) = goodbye {
+        let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+        // Fails only when the writer is stuck or gone, which ends the session anyway.
+        drop(timeout(GOODBYE, frames.send(close)).await);
+    }
+    drop(frames);
+    let mut writer = writer;
+    if timeout(GOODBYE, &mut writer).await.is_err() {
+        writer.abort();
+    }
+    // What the client still says is of no interest, but its own good-bye ends the connection in order.
+    drop(timeout(GOODBYE, async { while let Some(Ok(_)) = stream.next().await {} }).await);
+    metrics.sessions.dec();
+    drop(seat);
+}
+
+/// Writes one message after the other; ends when one cannot be written in time.
+async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receiver<Message>) {
+    while let Some(message) = queue.recv().await {
+        match timeout(STUCK, sink.send(message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => {
+                let Goodbye(code, reason) = TOO_SLOW;
+                let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+                drop(timeout(GOODBYE, sink.send(close)).await);
+                return;
+            }
+        }
+    }
+}
+
+struct Session {
+    gateway: Arc<Gateway>,
+    caller: Caller,
+    outbox: Outbox,
+    bucket: TokenBucket,
+    waiting: std::collections::VecDeque<Asked>,
+    /// A ping is out, its pong is not in.
+    unanswered: bool,
+}
+
+impl Session {
+    /// Listens and talks until one side ends it. Nothing as good-bye: the client has gone.
+    async fn talk(
+        &mut self,
+        mut stream: SplitStream<WebSocket>,
+        frames: &mpsc::Sender<Message>,
+    ) -> (SplitStream<WebSocket>, Option<Goodbye>) {
+        let Ok((snapshot, mut changes)) = self.gateway.hub.subscribe().await else {
+            return (stream, Some(STOPPING));
+        };
+        self.outbox.say(ServerFrame::Hello {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            simulated: self.gateway.simulated(),
+            time: self.gateway.clock.now(),
+        });
+        self.outbox.start(snapshot);
+        let mut running: Option<BoxFuture<'static, ServerFrame>> = None;
+        let mut pings = interval_at(Instant::now() + PING, PING);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stop = self.gateway.stop.clone();
+        let mut expired = Box::pin(expired(self.gateway.clock.clone(), self.caller.expires));
+        let goodbye = loop {
+            if running.is_none() {
+                running = self.waiting.pop_front().map(|asked| command::run(&self.gateway, self.caller, asked));
+            }
+            tokio::select! {
+                change = changes.recv() => match change {
+                    Ok(published) => self.outbox.offer(published),
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.outbox.lost(),
+                    Err(broadcast::error::RecvError::Closed) => break Some(STOPPING),
+                },
+                permit = frames.reserve(), if self.outbox.has_something() => {
+                    let Ok(permit) = permit else { break None };
+                    if self.outbox.wants_snapshot() {
+                        match self.renew().await {
+                            Ok(fresh) => changes = fresh,
+                            Err(_) => break Some(STOPPING),
+                        }
+                    }
+                    if let Some(message) = self.outbox.next() {
+                        permit.send(message);
+                    }
+                }
+                heard = stream.next() => match self.hear(heard) {
+                    Ok(true) => {}
+                    Ok(false) => break None,
+                    Err(goodbye) => break Some(goodbye),
+                },
+                reply = poll(&mut running) => {
+                    running = None;
+                    self.outbox.say(reply);
+                }
+                _ = pings.tick() => {
+                    if std::mem::replace(&mut self.unanswered, true) {
+                        break Some(TOO_SLOW);
+                    }
+                    self.outbox.ping();
+                }
+                () = &mut expired => break Some(EXPIRED),
+                () = stop.cancelled() => break Some(STOPPING),
+            }
+        };
+        (stream, goodbye)
+    }
+
+    async fn renew(&mut self) -> Result<broadcast::Receiver<Arc<Published>>, ApiError> {
+        let (snapshot, changes) = self.gateway.hub.subscribe().await?;
+        self.outbox.start(snapshot);
+        Ok(changes)
+    }
+
+    /// Takes what the client said. `false`: it has gone.
+    fn hear(&mut self, heard: Option<Result<Message, axum::Error>>) -> Result<bool, Goodbye> {
+        let message = match heard {
+            None => return Ok(false),
+            Some(Err(error)) => return fault(error).map_or(Ok(false), Err),
+            Some(Ok(message)) => message,
+        };
+        if let Message::Pong(_) = message {
+            self.unanswered = false;
+            return Ok(true);
+        }
+        self.bucket.take(self.gateway.clock.now()).map_err(|_| TOO_MANY)?;
+        match message {
+            Message::Text(text) => self.obey(text.as_bytes())?,
+            Message::Binary(_) => return Err(NOT_TEXT),
+            Message::Close(_) => return Ok(false),
+            Message::Ping(_) | Message::Pong(_) => {}
+        }
+        Ok(true)
+    }
+
+    fn obey(&mut self, text: &[u8]) -> Result<(), Goodbye> {
+        match command::read(text, &self.gateway) {
+            Err(refusal) => self.outbox.say(*refusal),
+            Ok(Command::Subscribe(choice)) => self.outbox.choose(choice),
+            Ok(Command::Snapshot) => self.outbox.lost(),
+            Ok(Command::Alert(_)) if self.waiting.len() >= COMMANDS => return Err(TOO_MANY),
+            Ok(Command::Alert(asked)) => self.waiting.push_back(asked),
+        }
+        Ok(())
+    }
+}
+
+async fn poll(running: &mut Option<BoxFuture<'static, ServerFrame>>) -> ServerFrame {
+    match running {
+        Some(command) => command.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends when the token does. Looks again every half minute: the machine may have slept.
+async fn expired(clock: Clock, expires: Option<Timestamp>) {
+    let Some(expires) = expires else {
+        return std::future::pending().await;
+    };
+    loop {
+        let left = expires.since(clock.now());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(Duration::from(left).min(PING)).await;
+    }
+}
+
+/// What a client did wrong on the wire; nothing where the connection just broke.
+fn fault(error: axum::Error) -> Option<Goodbye> {
+    match *error.into_inner().downcast::<tungstenite::Error>().ok()? {
+        tungstenite::Error::Capacity(_) => Some(TOO_BIG),
+        tungstenite::Error::Utf8(_) => Some(NOT_UTF8),
+        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => None,
+        tungstenite::Error::Protocol(_) => Some(NOT_A_FRAME),
+        _ => None,
+    }
+}
