@@ -8,11 +8,13 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use bellwether_core::time::{Span, Timestamp};
+#[cfg(test)]
+use bellwether_core::time::Span;
+use bellwether_core::time::Timestamp;
 
 /// Tells the time in UTC and never goes backwards, also where the system's clock is set back.
 #[derive(Clone, Debug)]
-pub struct Clock {
+pub(crate) struct Clock {
     /// The latest time told, in microseconds.
     latest: Arc<AtomicI64>,
     by_hand: bool,
@@ -20,17 +22,18 @@ pub struct Clock {
 
 impl Clock {
     /// The system's wall clock, held where it is while the system's goes back.
-    pub fn system() -> Self {
+    pub(crate) fn system() -> Self {
         Self { latest: Arc::new(AtomicI64::new(i64::MIN)), by_hand: false }
     }
 
     /// A clock that shows `at` until it is [moved](Self::advance).
-    pub fn by_hand(at: Timestamp) -> Self {
+    #[cfg(test)]
+    pub(crate) fn by_hand(at: Timestamp) -> Self {
         Self { latest: Arc::new(AtomicI64::new(at.as_micros())), by_hand: true }
     }
 
     /// The present.
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         if self.by_hand {
             return Timestamp::from_micros(self.latest.load(Ordering::SeqCst));
         }
@@ -42,7 +45,8 @@ impl Clock {
     }
 
     /// Moves a clock by hand forward; the system's clock stays as it is.
-    pub fn advance(&self, span: Span) {
+    #[cfg(test)]
+    pub(crate) fn advance(&self, span: Span) {
         if self.by_hand {
             self.latest.fetch_add(span.as_micros(), Ordering::SeqCst);
         }

@@ -7,11 +7,21 @@
 //!                                └──changes (durable first)──▶ store
 //! ```
 //!
-//! Four roles, joined in [`daemon`] alone: they share channel ends and core types, and never call each other. Deliberately absent:
+//! Four roles, joined in `daemon.rs` alone: they share channel ends and core types, and never call each other. Deliberately absent:
 //! reading the configuration file, the environment or signals (that is the binary's), and anything that decides when an alert
 //! fires (that is core's).
 
 mod clock;
+mod daemon;
+mod evaluate;
+mod gateway;
+mod ingest;
 mod links;
 mod metrics;
+mod notify;
+mod presence;
+mod record;
 mod store;
+
+pub use daemon::{Daemon, Options, Running, check};
+pub use presence::PresenceError;

@@ -3,10 +3,9 @@
 use bellwether_core::{
     alert::AlertChange,
     evaluator::Cut,
-    event::Event,
+    event::{AlertRow, Event},
     firing::Firing,
-    instrument::{FeedId, Symbol},
-    tick::{Candle, Tick},
+    tick::Tick,
     time::Timestamp,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +15,7 @@ pub(crate) const TICKS: usize = 4_096;
 /// Gateway to evaluate. Full: the request waits.
 pub(crate) const CHANGES: usize = 64;
 /// Evaluate to notify. Full: evaluation waits for the disk.
-pub(crate) const FIRINGS: usize = 1_024;
+pub(crate) const BATCHES: usize = 1_024;
 /// All roles to the hub. Full: the sender waits; the hub never waits for clients.
 pub(crate) const EVENTS: usize = 4_096;
 
@@ -27,17 +26,6 @@ pub(crate) enum Observation {
     Tick(Tick),
     /// Prices that came in one answer: admitted together, then judged.
     Batch(Vec<Tick>),
-    /// Closed candles fetched after a gap, oldest first.
-    Backfill {
-        /// The instrument.
-        symbol: Symbol,
-        /// The candles.
-        candles: Vec<Candle>,
-        /// Who delivered them.
-        source: FeedId,
-        /// When they arrived.
-        received: Timestamp,
-    },
 }
 
 /// A change of an alert for the evaluator; `done` is answered once it has been taken in.
@@ -56,8 +44,10 @@ pub(crate) struct Batch {
     pub(crate) firings: Vec<Firing>,
     /// Everything in the evaluator's memory that changed since the batch before.
     pub(crate) cut: Cut,
-    /// When the observation that fired was received by this program, for the latency figures.
-    pub(crate) started: Option<std::time::Instant>,
+    /// What clients are to see of the alerts concerned, once this is recorded.
+    pub(crate) rows: Vec<AlertRow>,
+    /// When the oldest observation that fired was received, for the latency figures.
+    pub(crate) started: Option<Timestamp>,
 }
 
 /// Where feeds put what they see.

@@ -1,6 +1,9 @@
 //! Every metric's name, help and labels. Names are `<role>_<what>_<unit>`; counters end in `_total`.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use bellwether_core::{condition::ChannelName, instrument::FeedId};
 use prometheus_client::{
@@ -137,11 +140,11 @@ impl Metrics {
         Self { registry: Arc::new(registry), ..metrics }
     }
 
-    /// The exposition in OpenMetrics text.
+    /// The exposition in Prometheus' text format, 0.0.4.
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a String cannot fail");
-        text
+        prometheus_text(&text)
     }
 
     /// A provider answered after `seconds`.
@@ -187,6 +190,23 @@ impl Metrics {
     }
 }
 
+/// `OpenMetrics` text in Prometheus' own format: there the help and type of a counter carry its whole name, `_total` included,
+/// and neither units nor an end are marked.
+fn prometheus_text(open_metrics: &str) -> String {
+    let counters: HashSet<&str> =
+        open_metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut text = String::with_capacity(open_metrics.len() + 512);
+    for line in open_metrics.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
+        let described = ["# HELP ", "# TYPE "].into_iter().find_map(|kind| {
+            let (name, rest) = line.strip_prefix(kind)?.split_once(' ')?;
+            counters.contains(name).then(|| format!("{kind}{name}_total {rest}"))
+        });
+        text.push_str(described.as_deref().unwrap_or(line));
+        text.push('\n');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,12 +221,16 @@ mod tests {
         let text = metrics.render();
         for line in [
             "ingestor_fetch_latency_seconds_count{provider=\"yahoo\"} 1",
+            "# HELP evaluator_alerts_triggered_total Firings by condition.",
+            "# TYPE evaluator_alerts_triggered_total counter",
+            "# TYPE ingestor_fetch_latency_seconds histogram",
             "evaluator_alerts_triggered_total{condition=\"above\"} 1",
             "notifier_notifications_sent_total{channel=\"email\",status=\"sent\"} 1",
             "notifier_queue_depth{channel=\"email\"} 2",
             "notifier_queue_age_seconds{channel=\"email\"} 1.5",
         ] {
-            assert!(text.contains(line), "{line} is missing in:\n{text}");
+            assert!(text.lines().any(|l| l == line), "{line} is missing in:\n{text}");
         }
+        assert!(!text.contains("# EOF") && !text.contains("# UNIT"), "{text}");
     }
 }

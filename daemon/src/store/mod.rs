@@ -209,16 +209,6 @@ impl Store {
         self.database.write(Durability::Relaxed, move |db| outbox::take_due(db, &channel, now, limit)).await
     }
 
-    /// Puts a taken delivery back as if it had not been taken, due at `not_before`.
-    pub(crate) async fn release(
-        &self,
-        id: DeliveryId,
-        not_before: Timestamp,
-        now: Timestamp,
-    ) -> Result<Delivery, StoreError> {
-        self.database.write(Durability::Relaxed, move |db| outbox::release(db, id, not_before.max(now))).await
-    }
-
     /// Notes how the attempt under way ended.
     pub(crate) async fn finish(
         &self,
@@ -307,6 +297,25 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Candle>, StoreError> {
         self.database.read(move |db| prices::candles(db, symbol, interval, from, to, limit)).await
+    }
+
+    /// When the first one-minute bar of any of these instruments starts, from then on.
+    pub(crate) async fn first_bar(
+        &self,
+        symbols: Vec<Symbol>,
+        from: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        self.database.read(move |db| prices::first_bar(db, &symbols, from)).await
+    }
+
+    /// The one-minute bars of these instruments that start in `from..to`, oldest first.
+    pub(crate) async fn bars(
+        &self,
+        symbols: Vec<Symbol>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<(Symbol, Candle)>, StoreError> {
+        self.database.read(move |db| prices::bars(db, &symbols, from, to)).await
     }
 
     /// For every instrument, the last close in each of `steps` equal parts of `from..to`, oldest first. Empty parts are left out.

@@ -226,9 +226,10 @@ async fn sending(store: &Store) {
     assert_eq!(store.next_due(email()).await, Ok(None), "the rest waits for what is being sent");
     let (anne, bert) = (due[0].delivery.id, due[1].delivery.id);
 
-    // Put back without an attempt; failed for now; interrupted by a crash; given up.
-    let released = store.release(anne, at(40), at(30)).await.expect("released");
-    assert_eq!((released.state, released.attempts, released.next_attempt), (DeliveryState::Queued, 0, Some(at(40))));
+    // Failed for now; interrupted by a crash; given up.
+    let busy = Outcome::Retry { at: at(40), answer: "450 later".to_owned() };
+    let waiting = store.finish(anne, busy, at(30)).await.expect("finished");
+    assert_eq!((waiting.state, waiting.attempts, waiting.next_attempt), (DeliveryState::Retry, 1, Some(at(40))));
     let retry = Outcome::Retry { at: at(50), answer: "421 busy".to_owned() };
     let retried = store.finish(bert, retry, at(31)).await.expect("finished");
     assert_eq!((retried.state, retried.attempts, retried.next_attempt), (DeliveryState::Retry, 1, Some(at(50))));
@@ -240,9 +241,6 @@ async fn sending(store: &Store) {
     assert_eq!(store.recover(at(61)).await, Ok(2));
     assert_eq!(store.next_due(email()).await, Ok(Some(at(61))));
     assert_eq!(store.take_due(email(), at(61), 9).await.expect("taken").len(), 2);
-    let back = store.release(bert, at(1), at(62)).await.expect("released");
-    assert_eq!((back.state, back.attempts, back.next_attempt), (DeliveryState::Retry, 2, Some(at(62))));
-    assert_eq!(store.take_due(email(), at(62), 9).await.expect("taken").len(), 1);
 
     let sent = store.finish(anne, Outcome::Sent { answer: "250 ok".to_owned() }, at(63)).await.expect("finished");
     assert_eq!((sent.state, sent.next_attempt, sent.finished), (DeliveryState::Sent, None, Some(at(63))));
@@ -250,7 +248,8 @@ async fn sending(store: &Store) {
     assert_eq!((dead.state, dead.finished), (DeliveryState::Dead, Some(at(64))));
     let twice = store.finish(bert, Outcome::Sent { answer: String::new() }, at(65)).await;
     assert!(matches!(twice, Err(StoreError::Broken(_))), "what is finished stays finished: {twice:?}");
-    assert_eq!(store.release(DeliveryId(9_999), at(1), at(1)).await, Err(StoreError::NotFound));
+    let nobody = Outcome::Sent { answer: String::new() };
+    assert_eq!(store.finish(DeliveryId(9_999), nobody, at(1)).await, Err(StoreError::NotFound));
 
     // Now the second firing's turn has come.
     let second = store.take_due(email(), at(66), 9).await.expect("taken");
@@ -339,6 +338,14 @@ async fn charts(store: &Store) {
     store.record_prices(vec![(btc, bar(300, ["9.25", "11", "9.25", "11"]))], vec![ticker("2")]).await.expect("written");
     assert_eq!(candles(60, 300, 360, 9).await, Ok(vec![bar(300, ["9.25", "11", "9.25", "11"])]));
     assert_eq!(store.last_prices().await, Ok(vec![ticker("2")]));
+
+    let both = vec![symbol("ETH"), btc, symbol("NONE")];
+    let read = store.bars(both.clone(), seconds(60), seconds(300)).await.expect("read");
+    let starts: Vec<_> = read.iter().map(|(s, bar)| (s.as_str(), bar.from.as_seconds())).collect();
+    assert_eq!(starts, [("ETH", 60), ("BTC", 60), ("BTC", 240)], "by time");
+    assert_eq!(read[2], (btc, bar(240, ["9.5", "9.6", "8.75", "9.25"])));
+    assert_eq!(store.first_bar(both.clone(), seconds(1)).await, Ok(Some(seconds(60))));
+    assert_eq!(store.first_bar(both, seconds(301)).await, Ok(None));
 
     let lines = store.sparklines(seconds(0), seconds(480), 4).await.expect("read");
     assert_eq!(lines[&btc], ["9.5", "11"].map(price), "an empty part is left out");

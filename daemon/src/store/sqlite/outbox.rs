@@ -166,14 +166,6 @@ pub(in crate::store) fn take_due(
     Ok(taken)
 }
 
-/// Puts a taken delivery back.
-pub(in crate::store) fn release(db: &Connection, id: DeliveryId, not_before: Timestamp) -> Result<Delivery> {
-    let delivery = sending(db, id)?;
-    let attempts = delivery.attempts.saturating_sub(1);
-    let state = if attempts == 0 { DeliveryState::Queued } else { DeliveryState::Retry };
-    save(db, Delivery { state, attempts, next_attempt: Some(not_before), ..delivery })
-}
-
 /// Notes the end of an attempt.
 pub(in crate::store) fn finish(db: &Connection, id: DeliveryId, outcome: Outcome, now: Timestamp) -> Result<Delivery> {
     let delivery = sending(db, id)?;

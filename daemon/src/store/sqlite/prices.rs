@@ -118,6 +118,42 @@ pub(in crate::store) fn candles(
     Ok(candles)
 }
 
+/// The start of the first one-minute bar of any of these instruments that does not start before `from`.
+pub(in crate::store) fn first_bar(db: &Connection, symbols: &[Symbol], from: Timestamp) -> Result<Option<Timestamp>> {
+    let mut statement = db.prepare_cached("SELECT MIN(minute) FROM bars WHERE instrument = ?1 AND minute >= ?2")?;
+    let mut first: Option<i64> = None;
+    for symbol in symbols {
+        let Some(id) = instrument(db, *symbol)? else { continue };
+        let minute: Option<i64> = statement.query_row(params![id, first_minute(from)], |row| row.get(0))?;
+        first = [first, minute].into_iter().flatten().min();
+    }
+    Ok(first.map(|minute| Timestamp::from_micros(minute.saturating_mul(MINUTE))))
+}
+
+/// The one-minute bars of several instruments, by time, then by instrument in the order of `symbols`.
+pub(in crate::store) fn bars(
+    db: &Connection,
+    symbols: &[Symbol],
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<(Symbol, Candle)>> {
+    let mut statement = db.prepare_cached(
+        "SELECT minute, session, open, high, low, close FROM bars \
+         WHERE instrument = ?1 AND minute >= ?2 AND minute < ?3 ORDER BY minute",
+    )?;
+    let mut bars = Vec::new();
+    for symbol in symbols {
+        let Some(id) = instrument(db, *symbol)? else { continue };
+        let mut rows = statement.query(params![id, first_minute(from), first_minute(to)])?;
+        while let Some(row) = rows.next()? {
+            let start = Timestamp::from_micros(row.get::<_, i64>(0)?.saturating_mul(MINUTE));
+            bars.push((*symbol, read_bar(row, start, start.plus(Span::from_micros(MINUTE)))?));
+        }
+    }
+    bars.sort_by_key(|(_, bar)| bar.from);
+    Ok(bars)
+}
+
 /// A row of `minute, session, open, high, low, close`.
 fn read_bar(row: &Row<'_>, from: Timestamp, to: Timestamp) -> rusqlite::Result<Candle> {
     Ok(Candle {

@@ -228,10 +228,10 @@ async fn a_full_disk_is_told_in_plain_words_and_heals() {
     assert!(reserve.exists(), "and is kept again once there is room");
 }
 
+/// Needs a file system of its own, 16 MiB, mounted where `BELLWETHER_TEST_SMALL_DISK` says; `.ci/run` makes one.
 #[tokio::test]
-#[ignore = "needs a file system of its own, 16 MiB, mounted at BELLWETHER_TEST_SMALL_DISK"]
 async fn a_thousand_firings_are_recorded_on_a_full_disk() {
-    let place = std::env::var_os("BELLWETHER_TEST_SMALL_DISK").expect("BELLWETHER_TEST_SMALL_DISK is set");
+    let Some(place) = std::env::var_os("BELLWETHER_TEST_SMALL_DISK") else { return };
     let folder = tempfile::tempdir_in(&place).expect("a folder");
     let store = open(&folder);
     let alert = one_alert(&store).await;

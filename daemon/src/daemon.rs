@@ -1,0 +1,365 @@
+//! Joins the roles: one straight story, each step needing what the one before made.
+//!
+//! ```text
+//!            ┌─────────── ticks ──────────┐   ┌── batches ──┐   ┌─ outbox ─┐
+//!  ingest ───┘                            ▼   │             ▼   │          ▼
+//!                                     evaluate ┘          notify ┘       workers ──▶ channels
+//!  gateway ───────── changes ─────────────▲ │                │               │
+//!     ▲                                     └──── events ────┴──── events ───┘
+//!     └──────────────── hub ◀───────────────────────┘
+//!                        └──▶ record (bars, last prices)
+//! ```
+//!
+//! Start: configuration checked, data folder taken, store open, evaluator loaded, hub, notify (which takes up waiting
+//! deliveries), evaluate, listener, feeds last. Stop: only the edges (feeds, listener) are told; whoever stands inside ends
+//! when its inputs have ended, so nothing taken in is lost; the store closes last.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use bellwether_core::{
+    board::Snapshot,
+    catalog::Catalog,
+    config::{Config, Senseless},
+    evaluator::Evaluator,
+    instrument::{FeedId, Instrument},
+    protocol::{DaemonFile, PROTOCOL},
+    tick::Candle,
+    time::{Span, Timestamp},
+};
+use tokio::{
+    net::TcpListener,
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    evaluate::Evaluate,
+    gateway, ingest,
+    links::{BATCHES, CHANGES, EVENTS, TICKS},
+    metrics::Metrics,
+    notify,
+    presence::Presence,
+    record,
+    store::Store,
+};
+
+/// Where the daemon listens when nothing says otherwise.
+const PORT: u16 = 8000;
+/// How much of the past a simulated market is given for its charts, in minutes; before the last [`FINE_PAST`] of these, one bar
+/// stands for five minutes.
+const SIMULATED_PAST: u32 = 24 * 60;
+/// How many of the last minutes have a bar each.
+const FINE_PAST: usize = 3 * 60;
+
+/// What a daemon is started with. Reading files, the environment and signals is the binary's.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// All settings, secrets resolved.
+    pub config: Config,
+    /// The folder of the database; made if it is not there, refused if others can write it.
+    pub data: PathBuf,
+    /// The folder of `daemon.json`.
+    pub runtime: PathBuf,
+    /// Where to listen if the configuration does not say and it is free: where the daemon was before a reload.
+    pub prefer: Option<SocketAddr>,
+}
+
+/// The daemon as a library.
+#[derive(Clone, Copy, Debug)]
+pub struct Daemon;
+
+/// A daemon that runs.
+#[derive(Debug)]
+pub struct Running {
+    file: DaemonFile,
+    address: SocketAddr,
+    stop: CancellationToken,
+    roles: JoinSet<(&'static str, anyhow::Result<()>)>,
+    hub: JoinHandle<()>,
+    store: Store,
+    presence: Presence,
+}
+
+/// Says what is wrong with settings that can only be judged by those who use them, without starting anything.
+pub fn check(config: &Config) -> Result<(), Senseless> {
+    let wrong = |e: notify::ChannelConfigError| Senseless { key: e.key, message: e.problem };
+    notify::ChannelSet::new(config, Clock::system()).map(drop).map_err(wrong)
+}
+
+impl Daemon {
+    /// Starts all roles. When it returns, the daemon answers at the address in [`Running::file`] and is ready.
+    #[expect(clippy::too_many_lines, reason = "one straight story: each step needs what the one before made")]
+    pub async fn start(options: Options) -> anyhow::Result<Running> {
+        let Options { config, data, runtime, prefer } = options;
+        check(&config)?;
+        let config = Arc::new(config);
+        let clock = Clock::system();
+        let started = clock.now();
+        let metrics = Metrics::new();
+        let simulated = config.feeds.simulated.enabled;
+        let timezone = match &config.user.timezone {
+            Some(zone) => jiff::tz::TimeZone::get(zone).with_context(|| format!("`user.timezone`: {zone}"))?,
+            None => jiff::tz::TimeZone::system(),
+        };
+
+        // Refuse before anything is opened: one daemon per data folder, and a port that can be had.
+        let mut presence = Presence::take(&data, &runtime)?;
+        let listener = listen(config.server.listen, prefer).await?;
+        let address = listener.local_addr().context("the listener has no address")?;
+
+        let assigned = ingest::assign(&config, &Catalog::builtin());
+        let catalog = Arc::new(Catalog::new(assigned.0.iter().cloned()));
+        let store = Store::open(&data)?;
+        let alerts = store.alerts().await?;
+        let memory = store.memory().await?;
+        let evaluator = Evaluator::restore(assigned.0.iter().cloned(), alerts, memory);
+
+        let (ticks_tx, ticks) = mpsc::channel(TICKS); // full: the feed waits, TCP pushes back
+        let (changes_tx, changes) = mpsc::channel(CHANGES); // full: the request waits
+        let (batches_tx, batches) = mpsc::channel(BATCHES); // full: evaluation waits for the disk
+        let (events_tx, events) = mpsc::channel(EVENTS); // full: the sender waits; the hub never waits for clients
+        let (trades_tx, trades) = mpsc::channel(record::TRADES); // full: the price is left out of its bar
+
+        let before = picture(&store, simulated).await?;
+        let (hub, hub_task) = gateway::Hub::start(before, events);
+        let stop = CancellationToken::new();
+        let mut roles = JoinSet::new();
+
+        let channels = Arc::new(notify::ChannelSet::new(&config, clock.clone())?);
+        let health = notify::StoreHealth::default();
+        let delivery = notify::Deps {
+            store: store.clone(),
+            channels: Arc::clone(&channels),
+            events: events_tx.clone(),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            context: notify::Context {
+                catalog: Arc::clone(&catalog),
+                timezone: timezone.iana_name().map(str::to_owned),
+                simulated,
+            },
+            health: health.clone(),
+        };
+        roles.spawn(async move {
+            notify::run(batches, delivery).await;
+            ("notify", Ok(()))
+        });
+
+        let evaluate = Evaluate {
+            evaluator,
+            instruments: by_symbol(&assigned.0),
+            batches: batches_tx,
+            events: events_tx.clone(),
+            trades: trades_tx,
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        };
+        roles.spawn(async move { ("evaluate", evaluate.run(ticks, changes).await) });
+
+        let recorder = record::run(trades, store.clone(), hub.clone(), clock.clone(), config.data.keep_bars);
+        roles.spawn(async move { ("record", recorder.await) });
+
+        let token = fresh_token();
+        let router = gateway::router(Arc::new(gateway::Gateway {
+            store: store.clone(),
+            hub,
+            changes: changes_tx,
+            catalog: Arc::clone(&catalog),
+            config: Arc::clone(&config),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            channels: access(&channels),
+            auth: gateway::Auth::open(&store, &config.server, token.clone()).await?,
+            timezone,
+            started,
+            health: Arc::new(move || {
+                let outbox = health.trouble().unwrap_or_else(|| "ok".to_owned());
+                BTreeMap::from([("outbox".to_owned(), outbox)])
+            }),
+            stop: stop.clone(),
+            sessions: gateway::Sessions::default(),
+        }));
+        let closing = stop.clone();
+        roles.spawn(async move {
+            gateway::serve(listener, router, closing).await;
+            ("gateway", Ok(()))
+        });
+
+        // The feeds last: no price before somebody listens.
+        let context = ingest::Context {
+            catalog,
+            observations: ticks_tx,
+            events: events_tx,
+            clock: clock.clone(),
+            metrics,
+            stop: stop.clone(),
+        };
+        ingest::start(&config, &assigned, &context, &mut roles);
+        drop(context);
+        if simulated {
+            let past = simulated_past(config.feeds.simulated.seed, assigned.0, store.clone(), clock.now());
+            // No role: the charts can do without it.
+            tokio::spawn(past);
+        }
+
+        let file = DaemonFile {
+            address: format!("http://{address}"),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: PROTOCOL,
+            simulated,
+            started,
+            token,
+        };
+        presence.announce(&runtime, &file)?;
+        Ok(Running { file, address, stop, roles, hub: hub_task, store, presence })
+    }
+}
+
+impl Running {
+    /// Where it answers, and its owner's token: what `daemon.json` holds.
+    pub const fn file(&self) -> &DaemonFile {
+        &self.file
+    }
+
+    /// The address it listens on.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until a role ends although nobody asked it to: then the daemon is to be stopped, loudly.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        match self.roles.join_next().await {
+            Some(ended) => unexpected(ended),
+            None => anyhow::anyhow!("the daemon has no part left that runs"),
+        }
+    }
+
+    /// Stops: no new prices and requests, what was taken in is judged and recorded, sends in hand are finished.
+    ///
+    /// What could not be sent stays in the outbox for the next start.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.presence.withdraw();
+        self.stop.cancel();
+        let mut trouble = None;
+        while let Some(ended) = self.roles.join_next().await {
+            match ended {
+                Ok((_, Ok(()))) => {}
+                bad => trouble = Some(unexpected(bad)),
+            }
+        }
+        // Everybody who tells the hub something is gone, so it ends.
+        drop(self.hub.await);
+        self.store.close().await;
+        trouble.map_or(Ok(()), Err)
+    }
+}
+
+fn unexpected(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>) -> anyhow::Error {
+    match ended {
+        Ok((role, Ok(()))) => anyhow::anyhow!("{role} ended although nobody asked it to"),
+        Ok((role, Err(error))) => error.context(format!("{role} failed")),
+        Err(error) => anyhow::anyhow!("a part of the daemon broke: {error}; please report this"),
+    }
+}
+
+/// Binds the address of the configuration, or port 8000 on this machine, or a free port when that one is taken.
+async fn listen(wanted: Option<SocketAddr>, prefer: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
+    if let Some(address) = wanted {
+        return TcpListener::bind(address).await.map_err(|error| {
+            let why = match error.kind() {
+                std::io::ErrorKind::AddrInUse => "another program listens there".to_owned(),
+                std::io::ErrorKind::PermissionDenied => "this user may not".to_owned(),
+                std::io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+                _ => error.to_string(),
+            };
+            anyhow::anyhow!("cannot listen on {address}: {why}\n\nhint: choose another address with `server.listen`, or leave that setting out to take a free port")
+        });
+    }
+    for address in prefer.into_iter().chain([SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))]) {
+        if let Ok(listener) = TcpListener::bind(address).await {
+            return Ok(listener);
+        }
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port can be had on 127.0.0.1")?;
+    let port = listener.local_addr().map_or(0, |a| a.port());
+    tracing::warn!("port {PORT} is taken; listening on {port} instead, where this machine's clients find it");
+    Ok(listener)
+}
+
+/// What clients see before the first price: last known prices, recent firings and their deliveries.
+async fn picture(store: &Store, simulated: bool) -> anyhow::Result<Snapshot> {
+    let (firings, deliveries) = store.recent().await?;
+    let mut prices = store.last_prices().await?;
+    // A price of one kind of market says nothing in the other.
+    prices.retain(|ticker| (ticker.source == FeedId::Simulated) == simulated);
+    Ok(Snapshot { prices, firings, deliveries, ..Snapshot::default() })
+}
+
+/// The channels as the gateway reaches them, which knows nothing of notify.
+fn access(channels: &Arc<notify::ChannelSet>) -> gateway::ChannelAccess {
+    let (listed, tested) = (Arc::clone(channels), Arc::clone(channels));
+    gateway::ChannelAccess {
+        list: Arc::new(move || {
+            let channels = Arc::clone(&listed);
+            Box::pin(async move { channels.views() })
+        }),
+        test: Arc::new(move |name| {
+            let channels = Arc::clone(&tested);
+            Box::pin(async move { channels.test(&name).await })
+        }),
+    }
+}
+
+fn by_symbol(instruments: &[Instrument]) -> HashMap<bellwether_core::instrument::Symbol, Instrument> {
+    instruments.iter().map(|i| (i.symbol, i.clone())).collect()
+}
+
+/// 256 random bits as hexadecimal digits.
+fn fresh_token() -> String {
+    use std::fmt::Write as _;
+    rand::random::<[u8; 32]>().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Gives the simulated market a past, so that its charts are not empty. A store that has one already is left alone.
+async fn simulated_past(seed: u64, instruments: Vec<Instrument>, store: Store, now: Timestamp) {
+    let minute = Timestamp::from_seconds(now.as_seconds().div_euclid(60) * 60);
+    for instrument in instruments {
+        let since = minute.minus(Span::from_seconds(24 * 3600));
+        let known = store.candles(instrument.symbol, Span::from_seconds(60), since, minute, 2).await;
+        if known.is_ok_and(|bars| bars.len() > 1) {
+            continue;
+        }
+        let bars = ingest::simulated::history(seed, &instrument, SIMULATED_PAST, minute);
+        let rows = thinned(&bars).into_iter().map(|bar| (instrument.symbol, bar)).collect();
+        if let Err(error) = store.record_prices(rows, Vec::new()).await {
+            tracing::warn!(%error, "the simulated market has no past");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// All of the last minutes, and of those before every fifth with the extremes of its five.
+fn thinned(bars: &[Candle]) -> Vec<Candle> {
+    let fine = bars.len().saturating_sub(FINE_PAST);
+    let coarse = bars[..fine].chunks(5).filter_map(|five| {
+        let (first, last) = (five.first()?, five.last()?);
+        let high = five.iter().map(|b| b.high).max()?;
+        let low = five.iter().map(|b| b.low).min()?;
+        Some(Candle { open: first.open, high, low, close: last.close, ..first.clone() })
+    });
+    coarse.chain(bars[fine..].iter().cloned()).collect()
+}

@@ -1,0 +1,261 @@
+//! Role 2: the task that owns core's [`Evaluator`]. Nobody else changes what an alert remembers.
+//!
+//! Observations and changes come in; prices go out as events at once, firings go out as one batch with everything that changed
+//! in memory, to be recorded by notify before anybody sees them. Without a firing, what changed is recorded once a second.
+//! The task ends when all feeds and the gateway have let go of their ends.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+
+use bellwether_core::{
+    alert::{AlertChange, AlertId},
+    evaluator::{Admission, Evaluator},
+    event::{AlertRow, Event, Ticker},
+    firing::Firing,
+    instrument::{Instrument, Symbol},
+    price::Price,
+    tick::Tick,
+    time::Timestamp,
+};
+use rust_decimal::Decimal;
+use tokio::sync::mpsc;
+
+use crate::{
+    clock::Clock,
+    links::{Batch, Batches, Change, Events, Observation},
+    metrics::Metrics,
+    record::Trade,
+};
+
+/// How long a change of memory may wait to be recorded (docs/alerts.md, B15).
+const CUT: Duration = Duration::from_secs(1);
+
+/// What the task needs besides the evaluator.
+pub(crate) struct Evaluate {
+    /// The owner of all alert state.
+    pub(crate) evaluator: Evaluator,
+    /// The instruments, with the staleness of the feed in use.
+    pub(crate) instruments: HashMap<Symbol, Instrument>,
+    /// Where batches go.
+    pub(crate) batches: Batches,
+    /// Where prices and alert states go.
+    pub(crate) events: Events,
+    /// Where accepted prices go to become bars. Full: the price is left out of its bar.
+    pub(crate) trades: mpsc::Sender<Trade>,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// The figures.
+    pub(crate) metrics: Metrics,
+}
+
+/// What clients were last told of an alert, and when that will change by itself.
+#[derive(Default)]
+struct Told {
+    rows: HashMap<AlertId, AlertRow>,
+    due: BTreeSet<(Timestamp, AlertId)>,
+}
+
+impl Evaluate {
+    /// Judges until both ends are closed.
+    pub(crate) async fn run(
+        mut self,
+        mut observations: mpsc::Receiver<Observation>,
+        mut changes: mpsc::Receiver<Change>,
+    ) -> anyhow::Result<()> {
+        let mut told = Told::default();
+        let now = self.clock.now();
+        let ids: Vec<AlertId> = self.evaluator.alerts().map(|a| a.id).collect();
+        self.tell(&mut told, ids, now).await;
+        self.metrics.alerts.set(i64::try_from(self.evaluator.count()).unwrap_or(i64::MAX));
+        let mut beat = tokio::time::interval(CUT);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut feeding, mut changing) = (true, true);
+        let mut firings = Vec::new();
+        while feeding || changing {
+            tokio::select! {
+                biased;
+                change = changes.recv(), if changing => match change {
+                    Some(Change { change, done }) => {
+                        self.change(&mut told, change, &mut firings).await;
+                        let _ = done.send(());
+                    }
+                    None => changing = false,
+                },
+                observation = observations.recv(), if feeding => match observation {
+                    Some(observation) => self.observe(observation, &mut firings).await,
+                    None => feeding = false,
+                },
+                _ = beat.tick() => self.beat(&mut told).await,
+            }
+            if !firings.is_empty() {
+                self.record(&mut told, std::mem::take(&mut firings)).await;
+            }
+        }
+        drop(self.batches.send(Batch { cut: self.evaluator.take_cut(), ..Batch::default() }).await);
+        Ok(())
+    }
+
+    async fn observe(&mut self, observation: Observation, firings: &mut Vec<Firing>) {
+        let started = Instant::now();
+        match observation {
+            Observation::Tick(tick) => {
+                let admission = self.evaluator.on_tick(&tick, firings);
+                self.metrics.evaluation.observe(started.elapsed().as_secs_f64());
+                self.admitted(&tick, admission).await;
+            }
+            Observation::Batch(ticks) => {
+                let admissions = self.evaluator.on_batch(&ticks, firings);
+                self.metrics.evaluation.observe(started.elapsed().as_secs_f64());
+                for (tick, admission) in ticks.iter().zip(admissions) {
+                    self.admitted(tick, admission).await;
+                }
+            }
+        }
+    }
+
+    /// Shows an accepted price; counts one that was not believed.
+    async fn admitted(&self, tick: &Tick, admission: Admission) {
+        match admission {
+            Admission::Accepted => {
+                let (Some(instrument), Some(seen)) =
+                    (self.instruments.get(&tick.symbol), self.evaluator.last(tick.symbol))
+                else {
+                    return;
+                };
+                let _ = self.trades.try_send(Trade { symbol: tick.symbol, price: tick.price, time: seen.ts });
+                drop(self.events.send(Event::Price(ticker(tick, instrument, seen.ts))).await);
+            }
+            Admission::Held => self.metrics.rejected(tick.source, "held"),
+            Admission::Rejected(reason) => self.metrics.rejected(tick.source, reason.as_str()),
+        }
+    }
+
+    async fn change(&mut self, told: &mut Told, change: AlertChange, firings: &mut Vec<Firing>) {
+        let now = self.clock.now();
+        let id = change.id();
+        let gone = match &change {
+            AlertChange::Delete { version, .. } => {
+                self.evaluator.alert(id).map(|a| Event::AlertDeleted { id, owner: a.owner, version: *version })
+            }
+            _ => None,
+        };
+        if !self.evaluator.apply(change, now, firings) {
+            return;
+        }
+        self.metrics.alerts.set(i64::try_from(self.evaluator.count()).unwrap_or(i64::MAX));
+        if let Some(event) = gone {
+            told.rows.remove(&id);
+            drop(self.events.send(event).await);
+        } else if firings.is_empty() {
+            // With a firing the new state is shown once that is recorded.
+            self.tell(told, [id], now).await;
+        }
+    }
+
+    /// Hands firings over with all that changed; what clients see of their alerts follows after the commit.
+    async fn record(&mut self, told: &mut Told, firings: Vec<Firing>) {
+        let now = self.clock.now();
+        let started = firings.iter().map(|f| f.received).min();
+        let cut = self.evaluator.take_cut();
+        let ids = cut.alerts.iter().map(|m| m.id);
+        let rows = self.news(told, ids, now);
+        if self.batches.send(Batch { firings, cut, rows, started }).await.is_err() {
+            tracing::error!("the recorder of firings is gone");
+        }
+    }
+
+    /// Once a second: what changed is recorded, and alerts whose state changed by the passing of time are shown.
+    async fn beat(&mut self, told: &mut Told) {
+        let now = self.clock.now();
+        let mut ids: Vec<AlertId> = Vec::new();
+        while told.due.first().is_some_and(|(at, _)| *at <= now) {
+            ids.extend(told.due.pop_first().map(|(_, id)| id));
+        }
+        let mut rows = Vec::new();
+        let cut = if self.evaluator.is_dirty() { Some(self.evaluator.take_cut()) } else { None };
+        if let Some(cut) = &cut {
+            ids.extend(cut.alerts.iter().map(|m| m.id));
+        }
+        rows.extend(self.news(told, ids, now));
+        if let Some(cut) = cut {
+            drop(self.batches.send(Batch { cut, rows, ..Batch::default() }).await);
+        } else {
+            for row in rows {
+                drop(self.events.send(Event::AlertPut(row)).await);
+            }
+        }
+    }
+
+    async fn tell(&self, told: &mut Told, ids: impl IntoIterator<Item = AlertId>, now: Timestamp) {
+        for row in self.news(told, ids, now) {
+            drop(self.events.send(Event::AlertPut(row)).await);
+        }
+    }
+
+    /// The rows among these that differ from what clients were told.
+    fn news(&self, told: &mut Told, ids: impl IntoIterator<Item = AlertId>, now: Timestamp) -> Vec<AlertRow> {
+        let mut rows = Vec::new();
+        for id in ids {
+            let (Some(alert), Some(status)) = (self.evaluator.alert(id), self.evaluator.status(id, now)) else {
+                continue;
+            };
+            let row = AlertRow {
+                alert,
+                state: status.state,
+                fired: status.count,
+                last_fired: status.last_fired,
+                cooling_until: status.cooling_until,
+            };
+            let next = [row.cooling_until, row.alert.rule.until, row.alert.snoozed_until];
+            for at in next.into_iter().flatten().filter(|at| *at > now) {
+                told.due.insert((at, id));
+            }
+            if told.rows.get(&id) != Some(&row) {
+                told.rows.insert(id, row.clone());
+                rows.push(row);
+            }
+        }
+        rows
+    }
+}
+
+/// The board's row for an accepted tick.
+fn ticker(tick: &Tick, instrument: &Instrument, as_of: Timestamp) -> Ticker {
+    Ticker {
+        symbol: tick.symbol,
+        price: tick.price,
+        change_24h_pct: tick.day.reference.and_then(|reference| change_pct(reference, tick.price)),
+        reference: tick.day.reference,
+        high: tick.day.high,
+        low: tick.day.low,
+        volume: tick.day.volume,
+        as_of,
+        received: tick.received_time,
+        source: tick.source,
+        session: tick.session,
+        stale_after: instrument.stale_after,
+        delay: instrument.delay,
+    }
+}
+
+/// The change from `reference` to `price` in per cent, with two places; nothing where the reference is zero.
+fn change_pct(reference: Price, price: Price) -> Option<Price> {
+    let change = price.decimal().checked_sub(reference.decimal())?;
+    let part = change.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(reference.decimal())?;
+    Some(Price::new(part.round_dp(2)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_in_per_cent_with_two_places() {
+        let price = |text: &str| text.parse::<Price>().expect(text);
+        assert_eq!(change_pct(price("84430.55"), price("84737.58")), Some(price("0.36")));
+        assert_eq!(change_pct(price("200"), price("190")), Some(price("-5")));
+        assert_eq!(change_pct(price("0"), price("1")), None);
+    }
+}
