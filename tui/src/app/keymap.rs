@@ -1,0 +1,356 @@
+//! The one table of keys. Dispatch, the hints in the last line and the help screen all read it.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::Screen;
+
+/// Where a key means something. On a screen its own keys and those of [`Context::Everywhere`] apply; an overlay has only its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Context {
+    /// On every screen.
+    Everywhere,
+    /// On the Watch screen.
+    Watch,
+    /// On the Chart screen.
+    Chart,
+    /// On the Alerts screen.
+    Alerts,
+    /// On the History screen.
+    History,
+    /// On the Health screen.
+    Health,
+    /// In the alert line.
+    Entry,
+    /// In the search.
+    Find,
+    /// In the help.
+    Help,
+    /// In the explanation of an alert.
+    Explain,
+}
+
+impl Context {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Everywhere,
+        Self::Watch,
+        Self::Chart,
+        Self::Alerts,
+        Self::History,
+        Self::Health,
+        Self::Entry,
+        Self::Find,
+        Self::Help,
+        Self::Explain,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Everywhere => "Everywhere",
+            Self::Watch => "Watch",
+            Self::Chart => "Chart",
+            Self::Alerts => "Alerts",
+            Self::History => "History",
+            Self::Health => "Health",
+            Self::Entry => "Writing an alert",
+            Self::Find => "Finding",
+            Self::Help => "Help",
+            Self::Explain => "Why not fired",
+        }
+    }
+
+    pub(crate) const fn of_screen(screen: Screen) -> Self {
+        match screen {
+            Screen::Watch => Self::Watch,
+            Screen::Chart => Self::Chart,
+            Screen::Alerts => Self::Alerts,
+            Screen::History => Self::History,
+            Screen::Health => Self::Health,
+        }
+    }
+}
+
+/// What a key does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Screen(Screen),
+    NextPane,
+    PreviousPane,
+    Up,
+    Down,
+    Top,
+    Bottom,
+    PageUp,
+    PageDown,
+    Open,
+    Back,
+    Find,
+    NewAlert,
+    EditAlert,
+    DeleteAlert,
+    Undo,
+    PauseAlert,
+    Sort,
+    ReverseSort,
+    NextRange,
+    PreviousRange,
+    Expand,
+    Explain,
+    Freeze,
+    TestChannel,
+    Retry,
+    Mouse,
+    Help,
+    Redraw,
+    Quit,
+    Accept,
+    Complete,
+    CompleteBack,
+    Left,
+    Right,
+    Home,
+    End,
+    Backspace,
+    Delete,
+    DeleteWord,
+    DeleteToStart,
+}
+
+/// A key with the modifier that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chord {
+    code: KeyCode,
+    control: bool,
+}
+
+impl Chord {
+    /// The chord of a key press. Shift is in the character already; Alt and the rest are nobody's.
+    pub(crate) fn of(key: KeyEvent) -> Self {
+        let code = match key.code {
+            KeyCode::Tab if key.modifiers.contains(KeyModifiers::SHIFT) => KeyCode::BackTab,
+            code => code,
+        };
+        Self { code, control: key.modifiers.contains(KeyModifiers::CONTROL) }
+    }
+
+    /// How people write it.
+    pub(crate) fn label(self) -> String {
+        let name = match self.code {
+            KeyCode::Char(' ') => "Space".to_owned(),
+            KeyCode::Char(c) if self.control => c.to_ascii_uppercase().to_string(),
+            KeyCode::Char(c) => c.to_string(),
+            KeyCode::Up => "↑".to_owned(),
+            KeyCode::Down => "↓".to_owned(),
+            KeyCode::Left => "←".to_owned(),
+            KeyCode::Right => "→".to_owned(),
+            KeyCode::PageUp => "PgUp".to_owned(),
+            KeyCode::PageDown => "PgDn".to_owned(),
+            KeyCode::Delete => "Del".to_owned(),
+            KeyCode::BackTab => "Shift-Tab".to_owned(),
+            KeyCode::F(n) => format!("F{n}"),
+            code => format!("{code:?}"),
+        };
+        if self.control { format!("Ctrl-{name}") } else { name }
+    }
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Binding {
+    pub(crate) context: Context,
+    pub(crate) chords: &'static [Chord],
+    pub(crate) action: Action,
+    /// What it does, for the help.
+    pub(crate) help: &'static str,
+    /// The word in the last line; none where it is not shown there.
+    pub(crate) hint: Option<&'static str>,
+    /// Whether it changes something, so that `--readonly` hides it.
+    pub(crate) writes: bool,
+}
+
+const fn c(c: char) -> Chord {
+    Chord { code: KeyCode::Char(c), control: false }
+}
+
+const fn ctrl(c: char) -> Chord {
+    Chord { code: KeyCode::Char(c), control: true }
+}
+
+const fn k(code: KeyCode) -> Chord {
+    Chord { code, control: false }
+}
+
+const fn bind(
+    context: Context,
+    chords: &'static [Chord],
+    action: Action,
+    help: &'static str,
+    hint: Option<&'static str>,
+) -> Binding {
+    let writes = matches!(
+        action,
+        Action::NewAlert
+            | Action::EditAlert
+            | Action::DeleteAlert
+            | Action::Undo
+            | Action::PauseAlert
+            | Action::TestChannel
+    );
+    Binding { context, chords, action, help, hint, writes }
+}
+
+const UP: &[Chord] = &[k(KeyCode::Up), c('k')];
+const DOWN: &[Chord] = &[k(KeyCode::Down), c('j')];
+const ESC: &[Chord] = &[k(KeyCode::Esc)];
+const ENTER: &[Chord] = &[k(KeyCode::Enter)];
+const DELETE: &[Chord] = &[c('d'), k(KeyCode::Delete)];
+
+/// Every key.
+pub(crate) const KEYMAP: &[Binding] = &{
+    use Action as A;
+    use Context as C;
+    [
+        // Watch
+        bind(C::Watch, ENTER, A::Open, "open the chart of the instrument", Some("chart")),
+        bind(C::Watch, &[c('a')], A::NewAlert, "new alert for the instrument", Some("alert")),
+        bind(C::Watch, &[c('e')], A::EditAlert, "edit the alert", None),
+        bind(C::Watch, DELETE, A::DeleteAlert, "delete the alert", None),
+        bind(C::Watch, &[c(' ')], A::PauseAlert, "pause or resume the alert", None),
+        bind(C::Watch, &[c('w')], A::Explain, "why the alert has not fired", Some("why")),
+        bind(C::Watch, &[c('o')], A::Sort, "sort by symbol, change, alert, or not at all", Some("sort")),
+        bind(C::Watch, &[c('O')], A::ReverseSort, "reverse the order", None),
+        bind(C::Watch, &[c('t')], A::NextRange, "longer bars in the chart", Some("range")),
+        bind(C::Watch, &[c('T')], A::PreviousRange, "shorter bars in the chart", None),
+        bind(C::Watch, &[c('E')], A::Expand, "table alone, and back", None),
+        // Chart
+        bind(C::Chart, &[c('a')], A::NewAlert, "new alert for the instrument", Some("alert")),
+        bind(C::Chart, &[c('t')], A::NextRange, "longer bars", Some("range")),
+        bind(C::Chart, &[c('T')], A::PreviousRange, "shorter bars", None),
+        bind(C::Chart, &[c('w')], A::Explain, "why the alert has not fired", Some("why")),
+        // Alerts
+        bind(C::Alerts, ENTER, A::Open, "go to its instrument", Some("go to")),
+        bind(C::Alerts, &[c('a')], A::NewAlert, "new alert", Some("alert")),
+        bind(C::Alerts, &[c('e')], A::EditAlert, "edit", Some("edit")),
+        bind(C::Alerts, DELETE, A::DeleteAlert, "delete", Some("delete")),
+        bind(C::Alerts, &[c(' ')], A::PauseAlert, "pause or resume", Some("pause")),
+        bind(C::Alerts, &[c('w')], A::Explain, "why it has not fired", Some("why")),
+        // History
+        bind(C::History, ENTER, A::Open, "go to its alert", Some("go to")),
+        bind(C::History, &[c('w')], A::Explain, "explain its alert", Some("why")),
+        // Health
+        bind(C::Health, &[c('s')], A::TestChannel, "send a test over the channel", Some("send a test")),
+        // Everywhere
+        bind(C::Everywhere, &[c('1')], A::Screen(Screen::Watch), "Watch: prices, chart, alerts", None),
+        bind(C::Everywhere, &[c('2')], A::Screen(Screen::Chart), "Chart: the instrument alone", None),
+        bind(C::Everywhere, &[c('3')], A::Screen(Screen::Alerts), "Alerts: every alert", None),
+        bind(C::Everywhere, &[c('4')], A::Screen(Screen::History), "History: firings and deliveries", None),
+        bind(C::Everywhere, &[c('5')], A::Screen(Screen::Health), "Health: feeds and channels", None),
+        bind(C::Everywhere, &[k(KeyCode::Tab)], A::NextPane, "next pane", None),
+        bind(C::Everywhere, &[k(KeyCode::BackTab)], A::PreviousPane, "previous pane", None),
+        bind(C::Everywhere, UP, A::Up, "up", None),
+        bind(C::Everywhere, DOWN, A::Down, "down", None),
+        bind(C::Everywhere, &[c('g'), k(KeyCode::Home)], A::Top, "to the first row", None),
+        bind(C::Everywhere, &[c('G'), k(KeyCode::End)], A::Bottom, "to the last row", None),
+        bind(C::Everywhere, &[k(KeyCode::PageUp), ctrl('u')], A::PageUp, "a page up", None),
+        bind(C::Everywhere, &[k(KeyCode::PageDown), ctrl('d')], A::PageDown, "a page down", None),
+        bind(C::Everywhere, &[c('/')], A::Find, "find an instrument or an alert", Some("find")),
+        bind(C::Everywhere, &[c('u')], A::Undo, "bring the deleted alert back (10 s)", None),
+        bind(C::Everywhere, &[c('p')], A::Freeze, "hold the picture, and let it go", None),
+        bind(C::Everywhere, &[c('r')], A::Retry, "connect now; fetch charts anew", None),
+        bind(C::Everywhere, ESC, A::Back, "back (never quits)", None),
+        bind(C::Everywhere, &[c('M')], A::Mouse, "mouse for bellwether or for the terminal", None),
+        bind(C::Everywhere, &[ctrl('l')], A::Redraw, "draw everything anew", None),
+        bind(C::Everywhere, &[c('?'), k(KeyCode::F(1))], A::Help, "these keys", Some("help")),
+        bind(C::Everywhere, &[c('q'), ctrl('c')], A::Quit, "quit", Some("quit")),
+        // Overlays
+        bind(C::Entry, ENTER, A::Accept, "save", Some("save")),
+        bind(C::Entry, ESC, A::Back, "cancel", Some("cancel")),
+        bind(C::Entry, &[k(KeyCode::Tab)], A::Complete, "complete the word, next proposal", Some("complete")),
+        bind(C::Entry, &[k(KeyCode::BackTab)], A::CompleteBack, "previous proposal", None),
+        bind(C::Entry, &[k(KeyCode::Left), ctrl('b')], A::Left, "left", None),
+        bind(C::Entry, &[k(KeyCode::Right), ctrl('f')], A::Right, "right", None),
+        bind(C::Entry, &[k(KeyCode::Home), ctrl('a')], A::Home, "to the start", None),
+        bind(C::Entry, &[k(KeyCode::End), ctrl('e')], A::End, "to the end", None),
+        bind(C::Entry, &[k(KeyCode::Backspace), ctrl('h')], A::Backspace, "delete to the left", None),
+        bind(C::Entry, &[k(KeyCode::Delete)], A::Delete, "delete to the right", None),
+        bind(C::Entry, &[ctrl('w')], A::DeleteWord, "delete the word", None),
+        bind(C::Entry, &[ctrl('u')], A::DeleteToStart, "delete to the start", None),
+        bind(C::Entry, &[ctrl('c')], A::Quit, "quit", None),
+        bind(C::Find, ENTER, A::Accept, "go there", Some("go there")),
+        bind(C::Find, ESC, A::Back, "cancel", Some("cancel")),
+        bind(C::Find, &[k(KeyCode::Up), ctrl('p')], A::Up, "up", None),
+        bind(C::Find, &[k(KeyCode::Down), ctrl('n'), k(KeyCode::Tab)], A::Down, "down", None),
+        bind(C::Find, &[k(KeyCode::Left)], A::Left, "left", None),
+        bind(C::Find, &[k(KeyCode::Right)], A::Right, "right", None),
+        bind(C::Find, &[k(KeyCode::Backspace), ctrl('h')], A::Backspace, "delete to the left", None),
+        bind(C::Find, &[ctrl('w')], A::DeleteWord, "delete the word", None),
+        bind(C::Find, &[ctrl('u')], A::DeleteToStart, "delete all", None),
+        bind(C::Find, &[ctrl('c')], A::Quit, "quit", None),
+        bind(C::Help, ESC, A::Back, "close", Some("close")),
+        bind(C::Help, ENTER, A::Accept, "close", None),
+        bind(C::Help, &[k(KeyCode::Up)], A::Up, "up", None),
+        bind(C::Help, &[k(KeyCode::Down)], A::Down, "down", None),
+        bind(C::Help, &[k(KeyCode::PageUp)], A::PageUp, "a page up", None),
+        bind(C::Help, &[k(KeyCode::PageDown)], A::PageDown, "a page down", None),
+        bind(C::Help, &[k(KeyCode::Backspace), ctrl('h')], A::Backspace, "widen the filter", None),
+        bind(C::Help, &[ctrl('u')], A::DeleteToStart, "show all", None),
+        bind(C::Help, &[ctrl('c')], A::Quit, "quit", None),
+        bind(C::Explain, ESC, A::Back, "close", Some("close")),
+        bind(C::Explain, &[k(KeyCode::Enter), c('w'), c('q')], A::Accept, "close", None),
+        bind(C::Explain, &[c('e')], A::EditAlert, "edit it", Some("edit")),
+        bind(C::Explain, &[c(' ')], A::PauseAlert, "pause or resume it", Some("pause")),
+        bind(C::Explain, &[ctrl('c')], A::Quit, "quit", None),
+    ]
+};
+
+/// What a chord does in these contexts, the first one first.
+pub(crate) fn action(contexts: &[Context], chord: Chord) -> Option<&'static Binding> {
+    let bound = |context: &Context| KEYMAP.iter().find(|b| b.context == *context && b.chords.contains(&chord));
+    contexts.iter().find_map(bound)
+}
+
+/// The bindings of a context, in the order of the table.
+pub(crate) fn bindings(context: Context, readonly: bool) -> impl Iterator<Item = &'static Binding> {
+    KEYMAP.iter().filter(move |b| b.context == context && !(readonly && b.writes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_chord_means_two_things_in_one_place() {
+        let screens = [Context::Watch, Context::Chart, Context::Alerts, Context::History, Context::Health];
+        for (i, one) in KEYMAP.iter().enumerate() {
+            for other in &KEYMAP[i + 1..] {
+                let together = one.context == other.context
+                    || (one.context == Context::Everywhere && screens.contains(&other.context))
+                    || (other.context == Context::Everywhere && screens.contains(&one.context));
+                let shared = one.chords.iter().find(|c| together && other.chords.contains(c));
+                assert_eq!(shared, None, "bound twice: {:?} and {:?}", one.action, other.action);
+            }
+        }
+    }
+
+    #[test]
+    fn every_context_can_be_left_and_quit() {
+        for context in Context::ALL {
+            let contexts = match context {
+                Context::Entry | Context::Find | Context::Help | Context::Explain => vec![context],
+                _ => vec![context, Context::Everywhere],
+            };
+            assert_eq!(action(&contexts, ctrl('c')).map(|b| b.action), Some(Action::Quit), "{context:?}");
+            assert_eq!(action(&contexts, k(KeyCode::Esc)).map(|b| b.action), Some(Action::Back), "{context:?}");
+        }
+    }
+
+    #[test]
+    fn chords_read_as_people_write_them() {
+        let labels: Vec<String> = [c(' '), ctrl('u'), c('G'), k(KeyCode::BackTab), k(KeyCode::F(1)), k(KeyCode::Up)]
+            .into_iter()
+            .map(Chord::label)
+            .collect();
+        assert_eq!(labels, ["Space", "Ctrl-U", "G", "Shift-Tab", "F1", "↑"]);
+        let shifted = KeyEvent::new(KeyCode::Char('G'), KeyModifiers::SHIFT);
+        assert_eq!(Chord::of(shifted), c('G'));
+    }
+}

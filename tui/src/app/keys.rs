@@ -1,0 +1,443 @@
+//! What keys, mouse and pasted text do: the keymap says which action, here stands what that means now.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+
+use super::{
+    Action, App, Context, Effect, Find, Found, INTERVALS, Line, Overlay, Pane, Purpose, Screen, Target, Tone,
+    Understanding,
+    keymap::{self, Chord},
+    update,
+};
+
+/// The most bytes of a search.
+const MOST_SEARCH: usize = 100;
+/// How many rows the wheel moves.
+const WHEEL: isize = 3;
+
+/// A key was pressed: the keymap first, then text where text is being written.
+pub(super) fn on_key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
+    if key.kind == KeyEventKind::Release {
+        return Vec::new();
+    }
+    let contexts = match &app.overlay {
+        Some(Overlay::Entry(_)) => vec![Context::Entry],
+        Some(Overlay::Find(_)) => vec![Context::Find],
+        Some(Overlay::Help { .. }) => vec![Context::Help],
+        Some(Overlay::Explain(_)) => vec![Context::Explain],
+        None => vec![Context::of_screen(app.screen), Context::Everywhere],
+    };
+    let bound = keymap::action(&contexts, Chord::of(key));
+    // Whoever goes on has read them. Not while an overlay takes the keys: it may hide them. Esc does nothing else then.
+    if app.overlay.is_none() && bound.is_none_or(|binding| binding.action != Action::Back) {
+        app.toasts.clear();
+    }
+    if let Some(binding) = bound {
+        if binding.writes && app.readonly {
+            app.toasts.push(Tone::Info, "opened with --readonly: nothing is changed from here", app.now);
+            return Vec::new();
+        }
+        return act(app, binding.action);
+    }
+    if let KeyCode::Char(c) = key.code
+        && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
+    {
+        write(app, c.encode_utf8(&mut [0; 4]));
+    }
+    Vec::new()
+}
+
+/// Text was pasted: it goes where text is being written, and nowhere else.
+pub(super) fn on_paste(app: &mut App, text: &str) -> Vec<Effect> {
+    write(app, text);
+    Vec::new()
+}
+
+/// Puts text into the line being written.
+fn write(app: &mut App, text: &str) {
+    match app.overlay.take() {
+        Some(Overlay::Entry(mut entry)) => {
+            if !entry.saving {
+                entry.insert(text, &app.parse_context());
+            }
+            app.overlay = Some(Overlay::Entry(entry));
+        }
+        Some(Overlay::Find(mut find)) => {
+            find.line.insert(text, MOST_SEARCH);
+            find.search(app);
+            app.overlay = Some(Overlay::Find(find));
+        }
+        Some(Overlay::Help { mut filter, .. }) => {
+            filter.insert(text, MOST_SEARCH);
+            app.overlay = Some(Overlay::Help { filter, scroll: 0 });
+        }
+        other => app.overlay = other,
+    }
+}
+
+/// Does what an action means on the present screen or overlay.
+pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Quit => return vec![Effect::Quit],
+        Action::Redraw => return vec![Effect::Redraw],
+        _ => {}
+    }
+    match app.overlay {
+        Some(Overlay::Entry(_)) => in_entry(app, action),
+        Some(Overlay::Find(_)) => in_find(app, action),
+        Some(Overlay::Help { .. }) => in_help(app, action),
+        Some(Overlay::Explain(id)) => match action {
+            Action::EditAlert => {
+                update::open_edit(app, id);
+                Vec::new()
+            }
+            Action::PauseAlert => update::pause(app, id),
+            _ => {
+                app.overlay = None;
+                Vec::new()
+            }
+        },
+        None => on_screen(app, action),
+    }
+}
+
+fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
+    let page = isize::try_from(app.page.max(2) - 1).unwrap_or(1);
+    match action {
+        Action::Screen(screen) => return update::go(app, screen),
+        Action::NextPane | Action::PreviousPane if app.screen == Screen::Watch => {
+            app.pane = if app.pane == Pane::Table { Pane::Alerts } else { Pane::Table };
+        }
+        Action::Up => step(app, -1),
+        Action::Down => step(app, 1),
+        Action::PageUp => step(app, -page),
+        Action::PageDown => step(app, page),
+        Action::Top => step(app, isize::MIN),
+        Action::Bottom => step(app, isize::MAX),
+        Action::Open => open(app),
+        Action::Back => back(app),
+        Action::Find => app.overlay = Some(Overlay::Find(Box::new(Find::new(app)))),
+        Action::Help => app.overlay = Some(Overlay::Help { filter: Line::default(), scroll: 0 }),
+        Action::NewAlert => update::open_new(app),
+        Action::EditAlert => match app.target_alert() {
+            Some(id) => update::open_edit(app, id),
+            None => no_alert(app),
+        },
+        Action::DeleteAlert => match app.target_alert() {
+            Some(id) => return update::delete(app, id),
+            None => no_alert(app),
+        },
+        Action::PauseAlert => match app.target_alert() {
+            Some(id) => return update::pause(app, id),
+            None => no_alert(app),
+        },
+        Action::Explain => match app.target_alert() {
+            Some(id) => app.overlay = Some(Overlay::Explain(id)),
+            None => no_alert(app),
+        },
+        Action::Undo => return update::undo(app),
+        Action::Sort => {
+            app.sort = app.sort.next();
+            app.refill_rows();
+        }
+        Action::ReverseSort => {
+            app.reversed = !app.reversed;
+            app.refill_rows();
+        }
+        Action::NextRange => app.interval = (app.interval + 1) % INTERVALS.len(),
+        Action::PreviousRange => app.interval = (app.interval + INTERVALS.len() - 1) % INTERVALS.len(),
+        Action::Expand => app.expanded = !app.expanded,
+        Action::Freeze => update::freeze(app),
+        Action::TestChannel => {
+            let names: Vec<_> = app.channels.iter().map(|c| c.name.clone()).collect();
+            if let Some(name) = app.channel.of(&names) {
+                app.toasts.push(Tone::Info, format!("sending a test over {name} …"), app.now);
+                return vec![Effect::TestChannel(name)];
+            }
+        }
+        Action::Retry => {
+            app.market.expire();
+            return if app.is_live() { Vec::new() } else { vec![Effect::Reconnect] };
+        }
+        Action::Mouse => {
+            app.mouse = !app.mouse;
+            let whose = if app.mouse { "the mouse is bellwether's" } else { "the mouse is the terminal's" };
+            app.toasts.push(Tone::Info, whose, app.now);
+            return vec![Effect::Mouse(app.mouse)];
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn no_alert(app: &mut App) {
+    app.toasts.push(Tone::Info, "there is no alert here; a makes one", app.now);
+}
+
+/// Moves the cursor of whatever has the keys.
+fn step(app: &mut App, by: isize) {
+    app.moved_at = app.now;
+    match (app.screen, app.pane) {
+        (Screen::Watch, Pane::Alerts) => {
+            let ids = app.pane_ids();
+            app.pane_alert.step(&ids, by);
+        }
+        (Screen::Watch | Screen::Chart, _) => {
+            app.watch.step(&app.rows, by);
+        }
+        (Screen::Alerts, _) => {
+            let ids = app.alert_ids();
+            app.alert.step(&ids, by);
+        }
+        (Screen::History, _) => {
+            let ids: Vec<_> = app.picture().firings().map(|f| f.id).collect();
+            app.event.step(&ids, by);
+        }
+        (Screen::Health, _) => {
+            let names: Vec<_> = app.channels.iter().map(|c| c.name.clone()).collect();
+            app.channel.step(&names, by);
+        }
+    }
+}
+
+fn open(app: &mut App) {
+    match (app.screen, app.pane) {
+        (Screen::Watch, Pane::Alerts) => app.overlay = app.target_alert().map(Overlay::Explain),
+        (Screen::Watch, Pane::Table) => app.screen = Screen::Chart,
+        (Screen::Alerts, _) => {
+            if let Some(id) = app.target_alert() {
+                to_alert(app, id);
+            }
+        }
+        (Screen::History, _) => {
+            if let Some(id) = app.event_id().map(|f| f.alert).filter(|id| app.board.alert(*id).is_some()) {
+                app.alert.put(id);
+                app.screen = Screen::Alerts;
+            }
+        }
+        (Screen::Chart | Screen::Health, _) => {}
+    }
+}
+
+/// Shows an alert beside its instrument.
+fn to_alert(app: &mut App, id: bellwether_core::alert::AlertId) {
+    if let Some(symbol) = app.picture().alert(id).map(|row| row.alert.rule.symbol()) {
+        app.watch.put(symbol);
+        app.pane_alert.put(id);
+        app.screen = Screen::Watch;
+        app.pane = Pane::Alerts;
+    }
+}
+
+fn back(app: &mut App) {
+    if !app.toasts.is_empty() {
+        app.toasts.clear();
+    } else if app.expanded {
+        app.expanded = false;
+    } else if app.pane == Pane::Alerts {
+        app.pane = Pane::Table;
+    } else {
+        app.screen = Screen::Watch;
+    }
+}
+
+fn in_entry(app: &mut App, action: Action) -> Vec<Effect> {
+    if action == Action::Back {
+        app.overlay = None;
+        return Vec::new();
+    }
+    let mut effects = Vec::new();
+    update::with_entry(app, |entry, app| {
+        if entry.saving {
+            return;
+        }
+        let context = app.parse_context();
+        let before = entry.line.clone();
+        match action {
+            Action::Accept => {
+                if let Understanding::Rule(_) = entry.meaning {
+                    if app.is_live() {
+                        let text = entry.line.text().trim().to_owned();
+                        entry.saving = true;
+                        entry.refusal = None;
+                        effects.push(match entry.purpose {
+                            Purpose::Create => Effect::Create(text),
+                            Purpose::Edit(id, version) => Effect::Edit(id, version, text),
+                        });
+                    } else {
+                        entry.refusal = Some("the daemon is not there: the line stays, Enter tries again".to_owned());
+                    }
+                }
+                return;
+            }
+            Action::Complete => return entry.complete(true, &context),
+            Action::CompleteBack => return entry.complete(false, &context),
+            action => edit(&mut entry.line, action),
+        }
+        if entry.line != before {
+            entry.edited();
+            entry.understand(&context);
+        }
+    });
+    effects
+}
+
+/// The keys that write and move in a line.
+fn edit(line: &mut Line, action: Action) {
+    match action {
+        Action::Left => line.left(),
+        Action::Right => line.right(),
+        Action::Home => line.home(),
+        Action::End => line.end(),
+        Action::Backspace => line.backspace(),
+        Action::Delete => line.delete(),
+        Action::DeleteWord => line.delete_word(),
+        Action::DeleteToStart => line.delete_to_start(),
+        _ => {}
+    }
+}
+
+fn in_find(app: &mut App, action: Action) -> Vec<Effect> {
+    let Some(Overlay::Find(mut find)) = app.overlay.take() else { return Vec::new() };
+    match action {
+        Action::Back => return Vec::new(),
+        Action::Accept => {
+            match find.chosen() {
+                Some(Found::Instrument(symbol)) => {
+                    app.watch.put(symbol);
+                    app.pane = Pane::Table;
+                    if app.screen != Screen::Chart {
+                        app.screen = Screen::Watch;
+                    }
+                }
+                Some(Found::Alert(id)) if app.screen == Screen::Alerts => app.alert.put(id),
+                Some(Found::Alert(id)) => to_alert(app, id),
+                None => {}
+            }
+            app.moved_at = app.now;
+            return Vec::new();
+        }
+        Action::Up => {
+            find.cursor.step(&find.results, -1);
+        }
+        Action::Down => {
+            find.cursor.step(&find.results, 1);
+        }
+        action => {
+            let before = find.line.text().to_owned();
+            edit(&mut find.line, action);
+            if find.line.text() != before {
+                find.search(app);
+            }
+        }
+    }
+    app.overlay = Some(Overlay::Find(find));
+    Vec::new()
+}
+
+fn in_help(app: &mut App, action: Action) -> Vec<Effect> {
+    let page = app.page.max(2) - 1;
+    let Some(Overlay::Help { filter, scroll }) = &mut app.overlay else { return Vec::new() };
+    match action {
+        Action::Up => *scroll = scroll.saturating_sub(1),
+        Action::Down => *scroll = scroll.saturating_add(1).min(keymap::KEYMAP.len() * 2),
+        Action::PageUp => *scroll = scroll.saturating_sub(page),
+        Action::PageDown => *scroll = scroll.saturating_add(page).min(keymap::KEYMAP.len() * 2),
+        Action::Back if !filter.text().is_empty() => *filter = Line::default(),
+        Action::Back | Action::Accept => app.overlay = None,
+        action => {
+            edit(filter, action);
+            *scroll = 0;
+        }
+    }
+    Vec::new()
+}
+
+/// The mouse: the wheel moves what is under it, a click selects, a second click on the same row opens.
+pub(super) fn on_mouse(app: &mut App, mouse: MouseEvent) -> Vec<Effect> {
+    let under = |hit: &&super::Hit| hit.columns.contains(&mouse.column) && hit.rows.contains(&mouse.row);
+    let target = app.hits.iter().rfind(under).map(|hit| hit.target.clone());
+    match mouse.kind {
+        MouseEventKind::ScrollUp => wheel(app, target.as_ref(), -WHEEL),
+        MouseEventKind::ScrollDown => wheel(app, target.as_ref(), WHEEL),
+        MouseEventKind::Down(MouseButton::Left) => return target.map_or(Vec::new(), |t| click(app, &t)),
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn wheel(app: &mut App, target: Option<&Target>, by: isize) {
+    match &mut app.overlay {
+        Some(Overlay::Help { scroll, .. }) => {
+            *scroll = scroll.saturating_add_signed(by).min(keymap::KEYMAP.len() * 2);
+            return;
+        }
+        Some(Overlay::Find(find)) => {
+            find.cursor.step(&find.results, by);
+            return;
+        }
+        Some(_) => return,
+        None => {}
+    }
+    match target {
+        Some(Target::PaneAlert(_) | Target::Pane(Pane::Alerts)) => {
+            let ids = app.pane_ids();
+            app.pane_alert.step(&ids, by);
+        }
+        Some(Target::Chart) => {
+            let last = INTERVALS.len() - 1;
+            app.interval = app.interval.saturating_add_signed(by.signum()).min(last);
+        }
+        Some(Target::Pane(Pane::Table) | Target::Row(_)) => {
+            app.moved_at = app.now;
+            app.watch.step(&app.rows, by);
+        }
+        _ => step(app, by),
+    }
+}
+
+fn click(app: &mut App, target: &Target) -> Vec<Effect> {
+    if app.overlay.is_some() {
+        return match *target {
+            Target::Hint(action) => act(app, action),
+            _ => Vec::new(),
+        };
+    }
+    app.moved_at = app.now;
+    match *target {
+        Target::Screen(screen) => return update::go(app, screen),
+        Target::Pane(pane) => app.pane = pane,
+        Target::Chart => app.screen = if app.screen == Screen::Watch { Screen::Chart } else { app.screen },
+        Target::Row(symbol) => {
+            let again = app.pane == Pane::Table && app.selected() == Some(symbol);
+            app.pane = Pane::Table;
+            app.watch.put(symbol);
+            if again {
+                open(app);
+            }
+        }
+        Target::PaneAlert(id) => {
+            let again = app.pane == Pane::Alerts && app.target_alert() == Some(id);
+            app.pane = Pane::Alerts;
+            app.pane_alert.put(id);
+            if again {
+                open(app);
+            }
+        }
+        Target::Alert(id) => {
+            let again = app.target_alert() == Some(id);
+            app.alert.put(id);
+            if again {
+                app.overlay = Some(Overlay::Explain(id));
+            }
+        }
+        Target::Firing(id) => app.event.put(id),
+        Target::Channel(ref name) => app.channel.put(name.clone()),
+        Target::Hint(action) => return act(app, action),
+        Target::Sort(sort) => {
+            app.reversed = app.sort == sort && !app.reversed;
+            app.sort = sort;
+            app.refill_rows();
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,127 @@
+//! What comes into the dashboard and what goes out of it.
+
+use std::ops::Range;
+
+use bellwether_core::{
+    alert::AlertId,
+    backtest::BacktestAnswer,
+    condition::ChannelName,
+    firing::FiringId,
+    instrument::Symbol,
+    protocol::{AlertAnswer, Candles, ChannelTest, ChannelView, PriceView},
+    time::{Span, Timestamp},
+};
+use crossterm::event::{KeyEvent, MouseEvent};
+
+use super::{Pane, Screen};
+use crate::client::{ApiError, stream::StreamMessage};
+
+/// Everything that can happen to the dashboard.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Time has passed: it is now.
+    Frame(Timestamp),
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// The mouse did something.
+    Mouse(MouseEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// From the daemon's stream.
+    Server(Box<StreamMessage>),
+    /// An effect has come to its end.
+    Reply(Box<Reply>),
+}
+
+/// How an effect ended.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Sparklines.
+    Sparklines(Result<Vec<PriceView>, ApiError>),
+    /// Bars of a chart.
+    Candles(Symbol, Span, Result<Candles, ApiError>),
+    /// The channels.
+    Channels(Result<Vec<ChannelView>, ApiError>),
+    /// A channel's test.
+    Tested(ChannelName, Result<ChannelTest, ApiError>),
+    /// What this line would have done.
+    Past(String, Result<BacktestAnswer, ApiError>),
+    /// An alert was made or changed out of the entry line.
+    Saved(Result<AlertAnswer, ApiError>),
+    /// An alert was paused or resumed.
+    Paused(AlertId, bool, Result<AlertAnswer, ApiError>),
+    /// An alert was deleted.
+    Deleted(AlertId, Result<(), ApiError>),
+    /// A deleted alert was made anew.
+    Restored(AlertId, Result<AlertAnswer, ApiError>),
+}
+
+/// What the runtime is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Get all sparklines.
+    FetchSparklines,
+    /// Get the bars of a chart.
+    FetchCandles(Symbol, Span),
+    /// Get the channels.
+    FetchChannels,
+    /// Send a test message.
+    TestChannel(ChannelName),
+    /// Ask what this line would have done.
+    FetchPast(String),
+    /// Make an alert.
+    Create(String),
+    /// Change an alert that stands at this version.
+    Edit(AlertId, u32, String),
+    /// Pause or resume an alert.
+    Pause(AlertId, bool),
+    /// Delete an alert.
+    Delete(AlertId),
+    /// Make a deleted alert anew, paused if it was.
+    Restore(AlertId, String, bool),
+    /// Ask the daemon for a fresh snapshot.
+    Snapshot,
+    /// Connect now, not at the end of the countdown.
+    Reconnect,
+    /// Ring the terminal's bell.
+    Bell,
+    /// Give the mouse to the dashboard or back to the terminal.
+    Mouse(bool),
+    /// Forget what the terminal shows and draw everything.
+    Redraw,
+    /// Leave.
+    Quit,
+}
+
+/// What lies under a part of the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A tab.
+    Screen(Screen),
+    /// A pane as a whole.
+    Pane(Pane),
+    /// The chart.
+    Chart,
+    /// A row of the table.
+    Row(Symbol),
+    /// A row of the pane with the instrument's alerts.
+    PaneAlert(AlertId),
+    /// A row of the Alerts screen.
+    Alert(AlertId),
+    /// A row of History.
+    Firing(FiringId),
+    /// A channel on the Health screen.
+    Channel(ChannelName),
+    /// A hint in the last line.
+    Hint(super::Action),
+    /// The heading of the table, which sorts.
+    Sort(super::Sort),
+}
+
+/// A part of the screen that can be clicked. Later ones lie on top.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hit {
+    pub(crate) columns: Range<u16>,
+    pub(crate) rows: Range<u16>,
+    pub(crate) target: Target,
+}

@@ -1,0 +1,478 @@
+//! What the dashboard knows and is doing: one [`App`], changed only by `update`, read by the view.
+//!
+//! Nothing here reads a clock, a file or a socket: messages come in, effects go out, `now` is a field that the runtime sets.
+
+mod cursor;
+mod entry;
+mod find;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod hours;
+pub(crate) mod keymap;
+mod keys;
+mod levels;
+mod line;
+mod look;
+mod market;
+mod message;
+mod motion;
+mod past;
+#[cfg(test)]
+mod tests;
+mod toast;
+mod update;
+
+use std::collections::BTreeMap;
+
+use bellwether_core::{
+    alert::AlertId,
+    board::Board,
+    catalog::Catalog,
+    condition::{ChannelName, Rule},
+    delivery::Delivery,
+    event::{AlertRow, Ticker},
+    firing::{Firing, FiringId},
+    instrument::{Instrument, Symbol},
+    parse::ParseContext,
+    price::Price,
+    protocol::ChannelView,
+    time::{Span, Timestamp},
+};
+use jiff::tz::TimeZone;
+
+pub(crate) use cursor::Cursor;
+pub(crate) use entry::{Entry, Purpose, Understanding};
+pub(crate) use find::{Find, Found};
+pub(crate) use keymap::{Action, Context};
+pub(crate) use levels::{Levels, Near};
+pub(crate) use line::Line;
+pub use look::{Look, ThemeName};
+pub(crate) use market::{Bars, INTERVALS, Market};
+pub(crate) use message::{Effect, Hit, Message, Reply, Target};
+pub(crate) use motion::{Flash, Motions};
+pub(crate) use toast::{Toasts, Tone};
+pub(crate) use update::update;
+
+/// The screens, by their number keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Screen {
+    /// Table, chart and alerts of the selected instrument.
+    #[default]
+    Watch,
+    /// The chart alone.
+    Chart,
+    /// Every alert.
+    Alerts,
+    /// Firings and deliveries.
+    History,
+    /// Feeds, channels, the daemon.
+    Health,
+}
+
+impl Screen {
+    pub(crate) const ALL: [Self; 5] = [Self::Watch, Self::Chart, Self::Alerts, Self::History, Self::Health];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Watch => "Watch",
+            Self::Chart => "Chart",
+            Self::Alerts => "Alerts",
+            Self::History => "History",
+            Self::Health => "Health",
+        }
+    }
+}
+
+/// Where keys go on the Watch screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Pane {
+    /// The table.
+    #[default]
+    Table,
+    /// The alerts of the selected instrument.
+    Alerts,
+}
+
+/// How the daemon is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// The first attempt is under way.
+    Connecting,
+    /// Frames come in.
+    Live {
+        /// The daemon's version.
+        version: String,
+    },
+    /// There is no daemon.
+    Lost {
+        /// Since when.
+        since: Timestamp,
+        /// Why, in words.
+        reason: String,
+        /// When it is tried again.
+        retry_at: Timestamp,
+    },
+}
+
+/// What lies over the screen and takes the keys.
+#[derive(Clone, Debug)]
+pub(crate) enum Overlay {
+    /// Writing an alert.
+    Entry(Box<Entry>),
+    /// Looking for an instrument or an alert.
+    Find(Box<Find>),
+    /// The keys; typing filters.
+    Help {
+        /// What was typed.
+        filter: Line,
+        /// The first line shown.
+        scroll: usize,
+    },
+    /// Why this alert has not fired.
+    Explain(AlertId),
+}
+
+/// How the table is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// As the catalogue has it.
+    #[default]
+    Mine,
+    /// By name.
+    Symbol,
+    /// By change, the largest first.
+    Change,
+    /// By distance to the nearest alert, the nearest first.
+    Alert,
+}
+
+impl Sort {
+    pub(crate) const fn next(self) -> Self {
+        match self {
+            Self::Mine => Self::Symbol,
+            Self::Symbol => Self::Change,
+            Self::Change => Self::Alert,
+            Self::Alert => Self::Mine,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Mine => "mine",
+            Self::Symbol => "symbol",
+            Self::Change => "change",
+            Self::Alert => "alert",
+        }
+    }
+}
+
+/// How much a price is worth as news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// As new as its feed makes them.
+    Live,
+    /// Older than usual, or nobody is connected to bring a newer one.
+    Ageing,
+    /// Too old to be judged.
+    Stale,
+    /// Too old to be judged, because its market is closed.
+    Closed,
+}
+
+/// A deleted alert that can still be brought back.
+#[derive(Clone, Debug)]
+pub(crate) struct Undo {
+    pub(crate) id: AlertId,
+    pub(crate) expr: String,
+    pub(crate) paused: bool,
+    pub(crate) until: Timestamp,
+}
+
+/// The picture held by `p`.
+#[derive(Clone, Debug)]
+pub(crate) struct Frozen {
+    pub(crate) board: Board,
+    pub(crate) since: Timestamp,
+}
+
+/// All of the dashboard's state.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, not the states of one machine")]
+pub struct App {
+    pub(crate) board: Board,
+    /// Whether the board is a whole picture: not before the first snapshot, nor while events are missing.
+    synced: bool,
+    pub(crate) frozen: Option<Frozen>,
+    pub(crate) catalog: Catalog,
+    pub(crate) channels: Vec<ChannelView>,
+    channel_names: Vec<ChannelName>,
+    pub(crate) now: Timestamp,
+    pub(crate) zone: TimeZone,
+    pub(crate) link: Link,
+    pub(crate) simulated: bool,
+    pub(crate) readonly: bool,
+    pub(crate) look: Look,
+    pub(crate) screen: Screen,
+    pub(crate) pane: Pane,
+    pub(crate) expanded: bool,
+    pub(crate) overlay: Option<Overlay>,
+    pub(crate) rows: Vec<Symbol>,
+    pub(crate) sort: Sort,
+    pub(crate) reversed: bool,
+    sorted_at: Timestamp,
+    moved_at: Timestamp,
+    pub(crate) watch: Cursor<Symbol>,
+    pub(crate) pane_alert: Cursor<AlertId>,
+    pub(crate) alert: Cursor<AlertId>,
+    pub(crate) event: Cursor<FiringId>,
+    pub(crate) channel: Cursor<ChannelName>,
+    pub(crate) levels: Levels,
+    pub(crate) market: Market,
+    pub(crate) motions: Motions,
+    pub(crate) toasts: Toasts,
+    pub(crate) unseen: u32,
+    pub(crate) undo: Option<Undo>,
+    pub(crate) interval: usize,
+    pub(crate) mouse: bool,
+    /// What can be clicked, as of the last frame.
+    pub(crate) hits: Vec<Hit>,
+    /// Rows that the main list had in the last frame.
+    pub(crate) page: usize,
+}
+
+impl App {
+    /// How many bars a chart asks for.
+    pub(crate) const MOST_BARS: usize = market::MOST_BARS;
+    /// How far back the alert being written is tried, in days.
+    pub(crate) const PAST_DAYS: u32 = past::DAYS;
+
+    /// A dashboard that has just been opened and knows nothing yet.
+    pub fn new(now: Timestamp, zone: TimeZone, look: Look, simulated: bool, readonly: bool) -> Self {
+        let mut app = Self {
+            board: Board::default(),
+            synced: false,
+            frozen: None,
+            catalog: Catalog::builtin(),
+            channels: Vec::new(),
+            channel_names: Vec::new(),
+            now,
+            zone,
+            link: Link::Connecting,
+            simulated,
+            readonly,
+            mouse: true,
+            look,
+            screen: Screen::Watch,
+            pane: Pane::Table,
+            expanded: false,
+            overlay: None,
+            rows: Vec::new(),
+            sort: Sort::Mine,
+            reversed: false,
+            sorted_at: now,
+            moved_at: Timestamp::default(),
+            watch: Cursor::default(),
+            pane_alert: Cursor::default(),
+            alert: Cursor::default(),
+            event: Cursor::default(),
+            channel: Cursor::default(),
+            levels: Levels::default(),
+            market: Market::default(),
+            motions: Motions::default(),
+            toasts: Toasts::default(),
+            unseen: 0,
+            undo: None,
+            interval: 1,
+            hits: Vec::new(),
+            page: 10,
+        };
+        app.refill_rows();
+        app
+    }
+
+    /// The board to be drawn: the live one, or the one held by `p`.
+    pub(crate) fn picture(&self) -> &Board {
+        self.frozen.as_ref().map_or(&self.board, |f| &f.board)
+    }
+
+    /// Whether frames come in.
+    pub(crate) const fn is_live(&self) -> bool {
+        matches!(self.link, Link::Live { .. })
+    }
+
+    /// Takes note of what the last frame showed.
+    pub(crate) fn seen(&mut self, hits: Vec<Hit>, page: usize) {
+        self.hits = hits;
+        self.page = page;
+    }
+
+    /// When something on the screen changes by itself, before the clock does.
+    pub(crate) fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        let flash = if self.look.animations { self.motions.next_change(now) } else { None };
+        let past = match &self.overlay {
+            Some(Overlay::Entry(entry)) if self.is_live() && self.synced && !entry.saving => {
+                entry.alert().and_then(|line| entry.past.due(line))
+            }
+            _ => None,
+        };
+        [flash, self.toasts.next_change(), past].into_iter().flatten().min()
+    }
+
+    /// The instrument under the cursor.
+    pub(crate) fn selected(&self) -> Option<Symbol> {
+        self.watch.of(&self.rows)
+    }
+
+    /// The instrument that chart and rail are about: the one under the cursor, on the Alerts screen that of the alert.
+    pub(crate) fn subject(&self) -> Option<Symbol> {
+        let alert = if self.screen == Screen::Alerts { self.target_alert() } else { None };
+        alert.and_then(|id| self.picture().alert(id)).map(|row| row.alert.rule.symbol()).or_else(|| self.selected())
+    }
+
+    pub(crate) fn ticker(&self, symbol: Symbol) -> Option<&Ticker> {
+        self.picture().ticker(symbol)
+    }
+
+    pub(crate) fn instrument(&self, symbol: Symbol) -> Option<&Instrument> {
+        self.catalog.get(symbol)
+    }
+
+    /// The last price, however old.
+    pub(crate) fn price(&self, symbol: Symbol) -> Option<Price> {
+        self.ticker(symbol).map(|t| t.price)
+    }
+
+    /// How much a price is worth as news, now.
+    pub(crate) fn freshness(&self, ticker: &Ticker) -> Freshness {
+        if ticker.is_stale(self.now) {
+            let closed = self.instrument(ticker.symbol).and_then(|i| hours::is_open(i, self.now)) == Some(false);
+            return if closed { Freshness::Closed } else { Freshness::Stale };
+        }
+        // A price is stale at ten normal intervals and looks tired from three on.
+        let tired = Span::from_micros(ticker.stale_after.as_micros() / 10 * 3);
+        if !self.is_live() || self.now.since(ticker.as_of.plus(ticker.delay)) > tired {
+            Freshness::Ageing
+        } else {
+            Freshness::Live
+        }
+    }
+
+    /// How many prices are live, and how many are stale while their market is open.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        self.picture().tickers().fold((0, 0), |(live, stale), ticker| match self.freshness(ticker) {
+            Freshness::Live | Freshness::Ageing if self.is_live() => (live + 1, stale),
+            Freshness::Live | Freshness::Ageing | Freshness::Stale => (live, stale + 1),
+            Freshness::Closed => (live, stale),
+        })
+    }
+
+    /// The alerts listed under an instrument, oldest first.
+    pub(crate) fn alerts_of(&self, symbol: Symbol) -> Vec<&AlertRow> {
+        let ids = self.levels.alerts_of(symbol);
+        ids.filter_map(|id| self.picture().alert(id)).collect()
+    }
+
+    /// The numbers of the alerts in the pane beside the chart.
+    pub(crate) fn pane_ids(&self) -> Vec<AlertId> {
+        self.selected().map(|s| self.levels.alerts_of(s).collect()).unwrap_or_default()
+    }
+
+    /// The numbers of all alerts, as the Alerts screen lists them.
+    pub(crate) fn alert_ids(&self) -> Vec<AlertId> {
+        self.picture().alerts().map(|row| row.alert.id).collect()
+    }
+
+    /// The firings that History lists, newest first.
+    pub(crate) fn firings(&self) -> Vec<&Firing> {
+        self.picture().firings().collect()
+    }
+
+    /// The deliveries of each firing, in the order they were made.
+    pub(crate) fn deliveries(&self) -> BTreeMap<FiringId, Vec<&Delivery>> {
+        let mut map: BTreeMap<FiringId, Vec<&Delivery>> = BTreeMap::new();
+        for delivery in self.picture().deliveries() {
+            map.entry(delivery.firing).or_default().push(delivery);
+        }
+        map
+    }
+
+    /// The alert that keys such as `e`, `d` and Space mean now.
+    pub(crate) fn target_alert(&self) -> Option<AlertId> {
+        match self.screen {
+            Screen::Watch | Screen::Chart => self.pane_alert.of(&self.pane_ids()),
+            Screen::Alerts => self.alert.of(&self.alert_ids()),
+            Screen::History => self.event_id().map(|f| f.alert),
+            Screen::Health => None,
+        }
+    }
+
+    /// The firing under the cursor of History.
+    pub(crate) fn event_id(&self) -> Option<FiringId> {
+        let ids: Vec<FiringId> = self.picture().firings().map(|f| f.id).collect();
+        self.event.of(&ids)
+    }
+
+    /// The nearest level that would fire, seen from the last price.
+    pub(crate) fn nearest(&self, symbol: Symbol) -> Option<Near> {
+        self.levels.nearest(symbol, self.price(symbol)?, self.picture())
+    }
+
+    /// What alert lines are read against.
+    pub(crate) fn parse_context(&self) -> ParseContext<'_> {
+        ParseContext { catalog: &self.catalog, now: self.now, timezone: &self.zone, channels: &self.channel_names }
+    }
+
+    /// A rule put beside the last prices.
+    pub(crate) fn preview(&self, rule: &Rule) -> bellwether_core::explain::Preview {
+        bellwether_core::explain::preview(rule, &self.catalog, &|symbol| self.board.ticker(symbol).map(|t| t.price))
+    }
+
+    /// The bars of the instrument in the chart at the selected range.
+    pub(crate) fn bars(&self) -> Option<&Bars> {
+        self.market.bars(self.subject()?, INTERVALS[self.interval])
+    }
+
+    /// The length of a bar in the chart.
+    pub(crate) fn bar_span(&self) -> Span {
+        INTERVALS[self.interval]
+    }
+
+    fn set_channels(&mut self, channels: Vec<ChannelView>) {
+        self.channel_names = channels.iter().map(|c| c.name.clone()).collect();
+        self.channels = channels;
+    }
+
+    /// The rows of the table: every instrument with a price or an alert, in the order asked for. Before the first snapshot
+    /// the catalogue stands in, so that the first frame is no empty box.
+    fn refill_rows(&mut self) {
+        self.watch.settle(&self.rows);
+        let board = &self.board;
+        let known = |s: Symbol| board.ticker(s).is_some() || self.levels.alerts_of(s).next().is_some();
+        let waiting = !self.synced && board.tickers().next().is_none();
+        let listed = self.catalog.instruments().iter().map(|i| i.symbol).filter(|&s| waiting || known(s));
+        let mut rows: Vec<Symbol> = listed.collect();
+        let strangers = board.tickers().map(|t| t.symbol).chain(self.levels.symbols());
+        for symbol in strangers.filter(|&s| self.catalog.get(s).is_none()).collect::<Vec<_>>() {
+            if !rows.contains(&symbol) {
+                rows.push(symbol);
+            }
+        }
+        match self.sort {
+            Sort::Mine => {}
+            Sort::Symbol => rows.sort(),
+            Sort::Change => rows.sort_by_cached_key(|&s| {
+                let change = board.ticker(s).and_then(|t| t.change_24h_pct);
+                (change.is_none(), std::cmp::Reverse(change))
+            }),
+            Sort::Alert => rows.sort_by_cached_key(|&s| {
+                let near = self.nearest(s).map(|n| n.percent.abs());
+                (near.is_none(), near)
+            }),
+        }
+        if self.reversed {
+            rows.reverse();
+        }
+        self.rows = rows;
+        self.watch.settle(&self.rows);
+    }
+}

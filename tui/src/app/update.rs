@@ -1,0 +1,355 @@
+//! The one place where the dashboard changes: a message in, effects out, no I/O.
+
+use bellwether_core::{
+    alert::AlertId,
+    board::{Board, Snapshot},
+    event::{AlertRow, Event},
+    firing::Firing,
+    protocol::ServerFrame,
+    text,
+    time::{Span, Timestamp},
+};
+
+use super::{
+    App, Effect, Entry, Frozen, Levels, Link, Message, Overlay, Pane, Purpose, Reply, Screen, Tone, Undo,
+    levels::can_fire, market::INTERVALS,
+};
+use crate::client::{ApiError, stream::StreamMessage};
+
+/// How long a deleted alert can be brought back.
+const UNDO: Span = Span::from_seconds(10);
+/// How often live sorting re-orders the rows.
+const RESORT: Span = Span::from_seconds(2);
+/// How long rows stay put after the cursor moved.
+const REST: Span = Span::from_seconds(5);
+
+/// Changes the dashboard by what has happened, and says what is to be done in the world.
+#[must_use = "an effect that is not carried out is not asked for again"]
+pub(crate) fn update(app: &mut App, message: Message) -> Vec<Effect> {
+    let mut effects = match message {
+        Message::Frame(now) => on_time(app, now),
+        Message::Key(key) => super::keys::on_key(app, key),
+        Message::Mouse(mouse) => super::keys::on_mouse(app, mouse),
+        Message::Paste(text) => super::keys::on_paste(app, &text),
+        Message::Server(message) => on_stream(app, *message),
+        Message::Reply(reply) => on_reply(app, *reply),
+    };
+    effects.append(&mut wishes(app));
+    effects
+}
+
+/// What the picture lacks and the daemon could give.
+fn wishes(app: &mut App) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if !app.is_live() || !app.synced {
+        return effects;
+    }
+    let now = app.now;
+    if let Some(Overlay::Entry(entry)) = &mut app.overlay
+        && !entry.saving
+        && let Some(line) = entry.alert().map(str::to_owned)
+        && entry.past.ask(&line, now)
+    {
+        effects.push(Effect::FetchPast(line));
+    }
+    if app.market.wants_sparks(now, app.board.tickers().count()) {
+        effects.push(Effect::FetchSparklines);
+    }
+    if let Some(symbol) = app.subject() {
+        let interval = INTERVALS[app.interval];
+        if app.market.wants_bars(symbol, interval, now) {
+            effects.push(Effect::FetchCandles(symbol, interval));
+        }
+    }
+    effects
+}
+
+fn on_time(app: &mut App, now: Timestamp) -> Vec<Effect> {
+    // A clock that is set back must not bring old flashes and toasts back to life.
+    app.now = now;
+    app.toasts.expire(now);
+    if app.undo.as_ref().is_some_and(|undo| undo.until <= now) {
+        app.undo = None;
+    }
+    let rested = now.since(app.sorted_at) >= RESORT && now.since(app.moved_at) >= REST;
+    if app.sort != super::Sort::Mine && rested && app.frozen.is_none() {
+        app.sorted_at = now;
+        app.refill_rows();
+    }
+    Vec::new()
+}
+
+fn on_stream(app: &mut App, message: StreamMessage) -> Vec<Effect> {
+    match message {
+        StreamMessage::Connected { version, simulated, .. } => {
+            if matches!(app.link, Link::Lost { .. }) {
+                app.toasts.push(Tone::Info, "the daemon is back", app.now);
+            }
+            app.link = Link::Live { version };
+            app.simulated = simulated;
+            app.synced = false;
+            app.market.expire();
+            vec![Effect::FetchChannels]
+        }
+        StreamMessage::Lost { reason, retry_at } => {
+            let since = match app.link {
+                Link::Lost { since, .. } => since,
+                Link::Live { .. } | Link::Connecting => app.now,
+            };
+            app.link = Link::Lost { since, reason, retry_at };
+            if let Some(Overlay::Entry(entry)) = &mut app.overlay
+                && entry.saving
+            {
+                entry.saving = false;
+                entry.refusal =
+                    Some("the daemon was lost before it answered: look whether the alert is there".to_owned());
+            }
+            Vec::new()
+        }
+        StreamMessage::Frame(frame) => on_frame(app, *frame),
+    }
+}
+
+fn on_frame(app: &mut App, frame: ServerFrame) -> Vec<Effect> {
+    match frame {
+        ServerFrame::Snapshot { seq, prices, alerts, firings, deliveries, feeds } => {
+            let alerts = alerts.into_iter().map(AlertRow::from).collect();
+            app.board = Board::from_snapshot(Snapshot { seq, prices, alerts, firings, deliveries, feeds });
+            app.levels = Levels::of_board(&app.board);
+            app.synced = true;
+            app.refill_rows();
+            Vec::new()
+        }
+        ServerFrame::Error { problem } => {
+            app.toasts.push(Tone::Trouble, problem.detail, app.now);
+            Vec::new()
+        }
+        frame => match frame.into_event() {
+            Some((seq, event)) => on_event(app, seq, event),
+            None => Vec::new(),
+        },
+    }
+}
+
+/// Applies one numbered event; where events are missing before it, asks for a fresh snapshot.
+fn on_event(app: &mut App, seq: u64, event: Event) -> Vec<Effect> {
+    // While a fresh picture is awaited, what comes before it is in it.
+    if !app.synced || seq <= app.board.seq() {
+        return Vec::new();
+    }
+    let mut effects = Vec::new();
+    let mut rows_changed = false;
+    if seq == app.board.seq() + 1 {
+        match &event {
+            Event::Price(ticker) => {
+                match app.board.ticker(ticker.symbol) {
+                    Some(before) => app.motions.on_price(ticker.symbol, before.price, ticker.price, app.now),
+                    None => rows_changed = true,
+                }
+                app.market.on_price(ticker);
+            }
+            Event::AlertPut(row) => {
+                let newer = app.board.alert(row.alert.id).is_none_or(|known| known.alert.version <= row.alert.version);
+                if newer {
+                    app.levels.put(row);
+                    rows_changed = row.alert.rule.symbols().iter().any(|s| !app.rows.contains(s));
+                }
+            }
+            Event::AlertDeleted { id, .. } => app.levels.remove(*id),
+            Event::Fired(firing) => effects.append(&mut on_firing(app, firing)),
+            Event::Delivery(_) | Event::Feed(_) => {}
+        }
+    }
+    if app.board.apply(seq, event).is_err() {
+        app.synced = false;
+        return vec![Effect::Snapshot];
+    }
+    if rows_changed {
+        app.refill_rows();
+    }
+    effects
+}
+
+fn on_firing(app: &mut App, firing: &Firing) -> Vec<Effect> {
+    if app.board.firings().any(|known| known.id == firing.id) {
+        return Vec::new();
+    }
+    if app.screen != Screen::History {
+        app.unseen = app.unseen.saturating_add(1);
+    }
+    let note = firing.note.as_ref().map_or(String::new(), |note| format!(" ({note})"));
+    let news = text::sanitize(&format!("{} fired: {}{note}", firing.id.alert, firing.reason));
+    app.toasts.push(Tone::Fired, news, app.now);
+    if app.look.bell { vec![Effect::Bell] } else { Vec::new() }
+}
+
+fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
+    match reply {
+        Reply::Sparklines(Ok(prices)) => {
+            for price in prices {
+                app.market.set_spark(price.ticker.symbol, price.sparkline.unwrap_or_default());
+            }
+        }
+        // The sparklines on the screen stay; they are asked for again by and by. And an alert that could not be tried on the past
+        // is no worse for it: whoever writes is not to be disturbed.
+        Reply::Sparklines(Err(_)) | Reply::Past(_, Err(_)) => {}
+        Reply::Candles(symbol, interval, answer) => {
+            app.market.set_bars(symbol, interval, answer.map(|c| c.items).map_err(|e| e.to_string()));
+        }
+        Reply::Channels(Ok(channels)) => {
+            app.set_channels(channels);
+            reread(app);
+        }
+        Reply::Channels(Err(error)) => trouble(app, "channels", &error),
+        Reply::Tested(name, Ok(test)) => {
+            let (tone, word) = if test.accepted { (Tone::Info, "accepted") } else { (Tone::Trouble, "failed") };
+            app.toasts.push(tone, text::sanitize(&format!("test over {name} {word}: {}", test.answer)), app.now);
+            return vec![Effect::FetchChannels];
+        }
+        Reply::Tested(name, Err(error)) => trouble(app, &format!("test over {name}"), &error),
+        Reply::Past(line, Ok(answer)) => {
+            if let Some(Overlay::Entry(entry)) = &mut app.overlay {
+                entry.past.answered(line, &answer);
+            }
+        }
+        Reply::Saved(answer) => on_saved(app, answer),
+        Reply::Paused(id, paused, answer) => match answer {
+            Ok(_) => {
+                app.toasts.push(Tone::Info, format!("{id} {}", if paused { "paused" } else { "resumed" }), app.now);
+            }
+            Err(error) => trouble(app, &format!("{id} was not {}", if paused { "paused" } else { "resumed" }), &error),
+        },
+        Reply::Deleted(id, answer) => match answer {
+            Ok(()) => app.toasts.push(Tone::Info, format!("{id} deleted, u brings it back"), app.now),
+            Err(error) => {
+                app.undo = None;
+                trouble(app, &format!("{id} was not deleted"), &error);
+            }
+        },
+        Reply::Restored(id, answer) => match answer {
+            Ok(new) => {
+                app.pane_alert.put(new.alert.id);
+                app.alert.put(new.alert.id);
+                app.toasts.push(Tone::Info, format!("{id} is back, as {}", new.alert.id), app.now);
+            }
+            Err(error) => trouble(app, &format!("{id} was not brought back"), &error),
+        },
+    }
+    Vec::new()
+}
+
+/// The answer to Enter in the alert line. A refusal keeps the line as it is.
+fn on_saved(app: &mut App, answer: Result<bellwether_core::protocol::AlertAnswer, ApiError>) {
+    match answer {
+        Ok(answer) => {
+            let id = answer.alert.id;
+            if matches!(&app.overlay, Some(Overlay::Entry(entry)) if entry.saving) {
+                app.overlay = None;
+            }
+            app.pane_alert.put(id);
+            app.alert.put(id);
+            if app.screen == Screen::Watch {
+                app.watch.put(answer.alert.symbol);
+            }
+            app.toasts.push(Tone::Info, text::sanitize(&format!("{id} stands: {}", answer.words)), app.now);
+            for warning in answer.warnings {
+                app.toasts.push(Tone::Info, text::sanitize(&format!("{id}: {warning}")), app.now);
+            }
+        }
+        Err(error) => {
+            let sentence = text::sanitize(&error.to_string());
+            match &mut app.overlay {
+                Some(Overlay::Entry(entry)) if entry.saving => {
+                    entry.saving = false;
+                    entry.refusal = Some(sentence);
+                }
+                _ => app.toasts.push(Tone::Trouble, sentence, app.now),
+            }
+        }
+    }
+}
+
+fn trouble(app: &mut App, what: &str, error: &ApiError) {
+    app.toasts.push(Tone::Trouble, text::sanitize(&format!("{what}: {error}")), app.now);
+}
+
+/// Reads an open alert line anew, because what it is read against has changed.
+fn reread(app: &mut App) {
+    with_entry(app, |entry, app| {
+        let refusal = entry.refusal.take();
+        entry.understand(&app.parse_context());
+        entry.refusal = refusal;
+    });
+}
+
+/// Lends the open alert line out together with the rest of the dashboard.
+pub(super) fn with_entry(app: &mut App, change: impl FnOnce(&mut Entry, &App)) {
+    match app.overlay.take() {
+        Some(Overlay::Entry(mut entry)) => {
+            change(&mut entry, app);
+            app.overlay = Some(Overlay::Entry(entry));
+        }
+        other => app.overlay = other,
+    }
+}
+
+/// Opens the alert line for a new alert on the selected instrument.
+pub(super) fn open_new(app: &mut App) {
+    let text = match (app.screen, app.selected()) {
+        (Screen::Watch | Screen::Chart, Some(symbol)) => {
+            format!("{} ", bellwether_core::condition::Operand::Price(symbol))
+        }
+        _ => String::new(),
+    };
+    app.overlay = Some(Overlay::Entry(Box::new(Entry::proposing(text, &app.parse_context()))));
+}
+
+/// Opens the alert line with an alert that stands.
+pub(super) fn open_edit(app: &mut App, id: AlertId) {
+    let Some(row) = app.board.alert(id) else { return };
+    let (purpose, text) = (Purpose::Edit(id, row.alert.version), row.alert.rule.to_string());
+    app.overlay = Some(Overlay::Entry(Box::new(Entry::new(purpose, text, &app.parse_context()))));
+}
+
+/// Deletes an alert, and remembers it for [`UNDO`].
+pub(super) fn delete(app: &mut App, id: AlertId) -> Vec<Effect> {
+    let Some(row) = app.board.alert(id) else { return Vec::new() };
+    let (expr, paused) = (row.alert.rule.to_string(), row.alert.paused);
+    app.undo = Some(Undo { id, expr, paused, until: app.now.plus(UNDO) });
+    vec![Effect::Delete(id)]
+}
+
+/// Brings the last deleted alert back.
+pub(super) fn undo(app: &mut App) -> Vec<Effect> {
+    if let Some(undo) = app.undo.take() {
+        return vec![Effect::Restore(undo.id, undo.expr, undo.paused)];
+    }
+    app.toasts.push(Tone::Info, "nothing to bring back", app.now);
+    Vec::new()
+}
+
+/// Pauses an alert that waits, or takes one up that does not.
+pub(super) fn pause(app: &App, id: AlertId) -> Vec<Effect> {
+    let Some(row) = app.board.alert(id) else { return Vec::new() };
+    vec![Effect::Pause(id, !row.alert.paused && can_fire(row.state))]
+}
+
+/// Holds the picture, or lets it go.
+pub(super) fn freeze(app: &mut App) {
+    app.frozen = match app.frozen.take() {
+        Some(_) => None,
+        None => Some(Frozen { board: app.board.clone(), since: app.now }),
+    };
+    app.refill_rows();
+}
+
+/// Goes to a screen.
+pub(super) fn go(app: &mut App, screen: Screen) -> Vec<Effect> {
+    app.screen = screen;
+    app.pane = Pane::Table;
+    app.expanded = false;
+    if screen == Screen::History {
+        app.unseen = 0;
+    }
+    if screen == Screen::Health { vec![Effect::FetchChannels] } else { Vec::new() }
+}

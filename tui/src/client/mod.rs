@@ -1,0 +1,381 @@
+//! The daemon's REST interface for the command line and the dashboard: one method a call, typed by
+//! [`bellwether_core::protocol`] (`docs/api.md`). Every failure is an [`ApiError`] that reads as one clear sentence.
+
+pub mod stream;
+
+use std::time::Duration;
+
+use bellwether_core::{
+    alert::AlertId,
+    backtest::{BacktestAnswer, NewBacktest},
+    condition::ChannelName,
+    instrument::Symbol,
+    protocol::{
+        AlertAnswer, AlertPatch, AlertView, Candles, ChannelTest, ChannelView, EventView, Health, Page, PriceView,
+        Problem,
+    },
+    time::Span,
+};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// How long any call may take, except a channel's test.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a channel's test may take: it waits for the mail server or the phone company.
+const TEST_PATIENCE: Duration = Duration::from_secs(45);
+/// How long a backtest may take: a little longer than the daemon allows itself.
+const BACKTEST_PATIENCE: Duration = Duration::from_secs(35);
+/// The most bytes an answer may have; more is no answer of a bellwether.
+const LARGEST_ANSWER: usize = 16 << 20;
+/// The most pages followed for one listing.
+const MOST_PAGES: usize = 200;
+
+/// Why a call did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The daemon understood the call and refused it.
+    #[error("{}", problem_sentence(.0))]
+    Problem(Box<Problem>),
+    /// Nobody answers, or not in time.
+    #[error("the daemon at {address} does not answer: {reason}")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// What happened instead, without address or token.
+        reason: String,
+    },
+    /// Something answers, but not as a bellwether daemon does.
+    #[error("what answers at {address} does not speak as this bellwether does: {reason}")]
+    Garbled {
+        /// Where it answers.
+        address: String,
+        /// What was wrong with the answer.
+        reason: String,
+    },
+}
+
+impl ApiError {
+    /// The problem as the daemon put it, where it was the daemon that refused.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Problem(problem) => Some(problem),
+            Self::Unreachable { .. } | Self::Garbled { .. } => None,
+        }
+    }
+}
+
+fn problem_sentence(problem: &Problem) -> String {
+    let said = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
+    if said.is_empty() { format!("refused with status {}", problem.status) } else { said.clone() }
+}
+
+/// A client of one daemon. Cheap to clone; clones share their connections.
+#[derive(Clone)]
+pub struct ApiClient {
+    http: reqwest::Client,
+    address: String,
+    token: String,
+}
+
+/// Without the token.
+impl std::fmt::Debug for ApiClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiClient").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl ApiClient {
+    /// A client of the daemon at `address` (such as `http://127.0.0.1:8000`), entering with the bearer `token`.
+    ///
+    /// Redirects are not followed and no proxy is asked: the token goes to this address and nowhere else.
+    pub fn new(address: &str, token: &str) -> Self {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(3))
+            .timeout(PATIENCE)
+            .build()
+            .unwrap_or_default();
+        Self { http, address: address.trim_end_matches('/').to_owned(), token: token.to_owned() }
+    }
+
+    /// Where the daemon is looked for.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// All alerts of the caller (`GET /alerts`).
+    pub async fn alerts(&self) -> Result<Vec<AlertView>, ApiError> {
+        self.listing(&["alerts"], &[]).await
+    }
+
+    /// One alert (`GET /alerts/{id}`).
+    pub async fn alert(&self, id: AlertId) -> Result<AlertView, ApiError> {
+        self.get(&["alerts", &id.to_string()], &[]).await
+    }
+
+    /// Makes an alert from one line of the alert language (`POST /alerts`).
+    pub async fn create_alert(&self, expr: &str) -> Result<AlertAnswer, ApiError> {
+        let request = self.request(Method::POST, &["alerts"], &[])?.json(&json!({ "expr": expr }));
+        self.read(self.send(request).await?).await
+    }
+
+    /// Changes what `patch` names (`PATCH /alerts/{id}`).
+    pub async fn patch_alert(&self, id: AlertId, patch: &AlertPatch) -> Result<AlertAnswer, ApiError> {
+        let request = self.request(Method::PATCH, &["alerts", &id.to_string()], &[])?.json(&patch_body(patch));
+        self.read(self.send(request).await?).await
+    }
+
+    /// The same, but only if the alert still stands at `version`: what somebody else changed meanwhile is not overwritten.
+    pub async fn patch_alert_at(&self, id: AlertId, version: u32, patch: &AlertPatch) -> Result<AlertAnswer, ApiError> {
+        let request = self
+            .request(Method::PATCH, &["alerts", &id.to_string()], &[])?
+            .header(header::IF_MATCH, format!("\"{version}\""))
+            .json(&patch_body(patch));
+        self.read(self.send(request).await?).await
+    }
+
+    /// Deletes an alert (`DELETE /alerts/{id}`).
+    pub async fn delete_alert(&self, id: AlertId) -> Result<(), ApiError> {
+        let request = self.request(Method::DELETE, &["alerts", &id.to_string()], &[])?;
+        self.send(request).await.map(drop)
+    }
+
+    /// Current prices (`GET /prices`): of `symbols`, or of all where none is named; with the closes of 24 hours if `sparkline`.
+    pub async fn prices(&self, symbols: &[Symbol], sparkline: bool) -> Result<Vec<PriceView>, ApiError> {
+        let mut query = Vec::new();
+        if !symbols.is_empty() {
+            let names: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
+            query.push(("symbols", names.join(",")));
+        }
+        if sparkline {
+            query.push(("sparkline", "true".to_owned()));
+        }
+        self.listing(&["prices"], &query).await
+    }
+
+    /// The last `limit` bars of an instrument (`GET /prices/{symbol}/candles`), oldest first.
+    pub async fn candles(&self, symbol: Symbol, interval: Span, limit: usize) -> Result<Candles, ApiError> {
+        let query = [("interval", interval.to_string()), ("limit", limit.to_string())];
+        self.get(&["prices", symbol.as_str(), "candles"], &query).await
+    }
+
+    /// One page of firings with the fate of their deliveries (`GET /events`), newest first.
+    pub async fn events(&self, limit: usize, cursor: Option<&str>) -> Result<Page<EventView>, ApiError> {
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(cursor.map(|c| ("cursor", c.to_owned())));
+        self.get(&["events"], &query).await
+    }
+
+    /// The channels and whether they work (`GET /channels`).
+    pub async fn channels(&self) -> Result<Vec<ChannelView>, ApiError> {
+        self.listing(&["channels"], &[]).await
+    }
+
+    /// Sends one test message and says what the other side answered (`POST /channels/{name}/test`).
+    pub async fn test_channel(&self, name: &ChannelName) -> Result<ChannelTest, ApiError> {
+        let request = self.request(Method::POST, &["channels", name.as_str(), "test"], &[])?.timeout(TEST_PATIENCE);
+        self.read(self.send(request).await?).await
+    }
+
+    /// Runs alerts over the daemon's stored bars (`POST /backtest`).
+    pub async fn backtest(&self, wanted: &NewBacktest) -> Result<BacktestAnswer, ApiError> {
+        let request = self.request(Method::POST, &["backtest"], &[])?.json(wanted).timeout(BACKTEST_PATIENCE);
+        self.read(self.send(request).await?).await
+    }
+
+    /// How the daemon is doing (`GET /health/ready`), also when it says that it is not ready.
+    pub async fn health(&self) -> Result<Health, ApiError> {
+        let request = self.request(Method::GET, &["health", "ready"], &[])?;
+        let response = request.send().await.map_err(|e| self.unreachable(e))?;
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE || response.status().is_success() {
+            self.read(response).await
+        } else {
+            Err(self.refusal(response).await)
+        }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Result<T, ApiError> {
+        let request = self.request(Method::GET, path, query)?;
+        self.read(self.send(request).await?).await
+    }
+
+    /// A whole listing, page after page.
+    async fn listing<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Result<Vec<T>, ApiError> {
+        let mut items = Vec::new();
+        let mut query = query.to_vec();
+        for _ in 0..MOST_PAGES {
+            let request = self.request(Method::GET, path, &query)?;
+            let bytes = self.bytes(self.send(request).await?).await?;
+            // A plain array is a listing that has only one page.
+            if bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
+                items.append(&mut self.parse::<Vec<T>>(&bytes)?);
+                return Ok(items);
+            }
+            let mut page: Page<T> = self.parse(&bytes)?;
+            items.append(&mut page.items);
+            let Some(next) = page.next else { break };
+            query.retain(|(name, _)| *name != "cursor");
+            query.push(("cursor", next));
+        }
+        Ok(items)
+    }
+
+    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> Result<RequestBuilder, ApiError> {
+        let no_address = || ApiError::Unreachable {
+            address: self.address.clone(),
+            reason: "that is no address such as http://127.0.0.1:8000".to_owned(),
+        };
+        let mut url = Url::parse(&self.address).map_err(|_| no_address())?;
+        url.path_segments_mut().map_err(|()| no_address())?.pop_if_empty().extend(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(self.http.request(method, url).bearer_auth(&self.token))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ApiError> {
+        let response = request.send().await.map_err(|e| self.unreachable(e))?;
+        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
+    }
+
+    async fn refusal(&self, response: Response) -> ApiError {
+        let status = response.status();
+        match self.bytes(response).await {
+            Ok(body) => match serde_json::from_slice::<Problem>(&body) {
+                Ok(problem) => ApiError::Problem(Box::new(problem)),
+                Err(_) => self.garbled(format!("status {} without an explanation", status.as_u16())),
+            },
+            Err(error) => error,
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, ApiError> {
+        let bytes = self.bytes(response).await?;
+        self.parse(&bytes)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, ApiError> {
+        serde_json::from_slice(bytes).map_err(|e| self.garbled(e.to_string()))
+    }
+
+    /// The body, unpacked, as long as it stays within [`LARGEST_ANSWER`].
+    async fn bytes(&self, mut response: Response) -> Result<Vec<u8>, ApiError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(e))? {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                return Err(self.garbled("the answer does not end".to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> ApiError {
+        let reason = if error.is_timeout() {
+            "it took too long".to_owned()
+        } else if error.is_connect() {
+            "nobody listens there".to_owned()
+        } else {
+            error.without_url().to_string()
+        };
+        ApiError::Unreachable { address: self.address.clone(), reason }
+    }
+
+    fn garbled(&self, reason: String) -> ApiError {
+        ApiError::Garbled { address: self.address.clone(), reason }
+    }
+}
+
+/// The parts of a patch that say something.
+fn patch_body(patch: &AlertPatch) -> Value {
+    let mut body = serde_json::Map::new();
+    if let Some(expr) = &patch.expr {
+        body.insert("expr".to_owned(), json!(expr));
+    }
+    if let Some(paused) = patch.paused {
+        body.insert("paused".to_owned(), json!(paused));
+    }
+    if let Some(until) = patch.snoozed_until {
+        body.insert("snoozed_until".to_owned(), json!(until));
+    }
+    if let Some(seen) = patch.acknowledged {
+        body.insert("acknowledged".to_owned(), json!(seen));
+    }
+    Value::Object(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Json, Router, extract::Path, http::HeaderMap, response::IntoResponse, routing};
+
+    use super::*;
+
+    async fn serve(router: Router) -> ApiClient {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        ApiClient::new(&address, "sesame")
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_the_daemons_own_sentence() {
+        let refuse = || async {
+            let problem = json!({"type":"about:blank","title":"Bad Request","status":400,
+                "detail":"`accross` is no condition","at":[4,11],"suggestion":"crosses"});
+            (axum::http::StatusCode::BAD_REQUEST, Json(problem))
+        };
+        let client = serve(Router::new().route("/alerts", routing::post(refuse))).await;
+        let error = client.create_alert("BTC accross 5").await.expect_err("refused");
+        assert_eq!(error.to_string(), "`accross` is no condition");
+        assert_eq!(error.problem().and_then(|p| p.at), Some((4, 11)));
+    }
+
+    #[tokio::test]
+    async fn symbols_are_encoded_and_the_token_is_shown() {
+        let candles = |Path(symbol): Path<String>, headers: HeaderMap| async move {
+            assert_eq!(headers["authorization"], "Bearer sesame");
+            Json(json!({"symbol": symbol, "interval": "5m", "items": []})).into_response()
+        };
+        let client = serve(Router::new().route("/prices/{symbol}/candles", routing::get(candles))).await;
+        let symbol: Symbol = "S&P 500/X".parse().expect("a symbol");
+        let answer = client.candles(symbol, Span::from_seconds(300), 5).await.expect("candles");
+        assert_eq!(answer.symbol, symbol);
+    }
+
+    #[tokio::test]
+    async fn listings_are_followed_to_their_last_page_and_arrays_are_taken() {
+        let page = |uri: axum::http::Uri| async move {
+            let channel = json!({"name":"email","ready":true,"status":"ok","default":true});
+            let next = (!uri.query().unwrap_or("").contains("cursor=two")).then_some("two");
+            Json(json!({"items":[channel], "next": next}))
+        };
+        let client = serve(
+            Router::new()
+                .route("/channels", routing::get(page))
+                .route("/alerts", routing::get(|| async { Json(json!([])) })),
+        )
+        .await;
+        assert_eq!(client.channels().await.expect("channels").len(), 2);
+        assert_eq!(client.alerts().await.expect("alerts"), vec![]);
+    }
+
+    #[tokio::test]
+    async fn nobody_there_and_somebody_else_are_told_apart() {
+        let nobody = ApiClient::new("http://127.0.0.1:1", "secret-token").alerts().await.expect_err("nobody");
+        assert_eq!(nobody.to_string(), "the daemon at http://127.0.0.1:1 does not answer: nobody listens there");
+        let client = serve(Router::new().route("/alerts", routing::get(|| async { "<html>" }))).await;
+        let other = client.alerts().await.expect_err("somebody else");
+        assert!(matches!(other, ApiError::Garbled { .. }), "{other}");
+        assert!(!format!("{nobody:?} {client:?}").contains("secret-token"));
+        let nonsense = ApiClient::new("not an address", "t").health().await.expect_err("nonsense");
+        assert!(nonsense.to_string().contains("no address"), "{nonsense}");
+    }
+
+    #[test]
+    fn a_patch_says_only_what_it_changes() {
+        let patch = AlertPatch { paused: Some(true), ..AlertPatch::default() };
+        assert_eq!(patch_body(&patch), json!({"paused": true}));
+    }
+}

@@ -1,0 +1,269 @@
+//! The loop of the dashboard: messages in, one frame out when something changed, effects into the world.
+//!
+//! It owns the terminal and the [`App`]. Keys are answered with a frame at once, data with at most 20 frames a second, and
+//! while nothing changes nothing is written but the clock.
+
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use bellwether_core::{backtest::NewBacktest, protocol::AlertPatch, time::Timestamp};
+use crossterm::event::{Event, EventStream};
+use futures_util::StreamExt;
+use jiff::tz::TimeZone;
+use ratatui::{Terminal, backend::CrosstermBackend};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    time::Instant,
+};
+
+use crate::{
+    app::{App, Effect, Look, Message, Reply, update},
+    client::{
+        ApiClient,
+        stream::{self, Reconnect, StreamCommand, StreamMessage},
+    },
+    terminal::{self, FrameBytes, Guard},
+    view,
+};
+
+/// The least time between two frames of data.
+const FRAME: Duration = Duration::from_millis(50);
+/// How often ages and clock move on.
+const CLOCK: Duration = Duration::from_secs(1);
+/// Frames from the daemon waiting for the loop; when full the stream waits, and the daemon conflates.
+const FRAMES: usize = 1_024;
+/// Finished effects waiting for the loop; when full they wait.
+const REPLIES: usize = 64;
+/// Wishes to the stream; the loop never waits for it, what does not fit is wished again.
+const COMMANDS: usize = 8;
+
+/// What the dashboard needs to start.
+pub struct DashboardOptions {
+    /// The daemon's base address, such as `http://127.0.0.1:8000`.
+    pub address: String,
+    /// The bearer token that `daemon.json` holds.
+    pub token: String,
+    /// Whether the market is simulated: the screen says so from the first frame on.
+    pub simulated: bool,
+    /// Whether everything that changes something is hidden.
+    pub readonly: bool,
+    /// How to find the daemon again when it was lost.
+    pub reconnect: Reconnect,
+    /// The IANA time zone of times on the screen; the system's where absent or unknown.
+    pub timezone: Option<String>,
+}
+
+/// Without the token.
+impl std::fmt::Debug for DashboardOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DashboardOptions")
+            .field("address", &self.address)
+            .field("simulated", &self.simulated)
+            .field("readonly", &self.readonly)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shows the dashboard until the user leaves it or the process is told to end. The terminal is given back on every way out, also
+/// when the future is dropped; what is to be said after that is the caller's.
+///
+/// # Errors
+/// When there is no terminal, or it is lost.
+pub async fn run(options: DashboardOptions) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        io::stdout().is_terminal() && io::stdin().is_terminal(),
+        "the dashboard needs a terminal\n\nhint: `bellwether watch` prints prices and firings as lines, `bellwether daemon` runs without a screen"
+    );
+    let look = Look::from_variables(|name| std::env::var(name).ok());
+    let zone = options.timezone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system);
+    let mut app = App::new(now(), zone, look, options.simulated, options.readonly);
+    let left = {
+        let _guard = Guard::take().context("take the terminal")?;
+        Loop::start(options)?.run(&mut app).await
+    };
+    left.context("draw on the terminal")
+}
+
+fn now() -> Timestamp {
+    Timestamp::from(jiff::Timestamp::now())
+}
+
+/// The loop's ends of everything.
+struct Loop {
+    api: ApiClient,
+    frames: mpsc::Receiver<StreamMessage>,
+    commands: mpsc::Sender<StreamCommand>,
+    replies: mpsc::Receiver<Reply>,
+    reply: mpsc::Sender<Reply>,
+    bytes: FrameBytes,
+    terminal: Terminal<CrosstermBackend<FrameBytes>>,
+}
+
+/// What woke the loop.
+enum Woken {
+    Message(Message),
+    /// Something must be drawn at once.
+    Draw,
+    /// Time has passed.
+    Time,
+    /// Leave.
+    Quit,
+}
+
+impl Loop {
+    fn start(options: DashboardOptions) -> anyhow::Result<Self> {
+        let (out, frames) = mpsc::channel(FRAMES);
+        let (commands, wishes) = mpsc::channel(COMMANDS);
+        let (reply, replies) = mpsc::channel(REPLIES);
+        let api = ApiClient::new(&options.address, &options.token);
+        tokio::spawn(stream::run(options.address, options.token, options.reconnect, out, wishes));
+        let bytes = FrameBytes::default();
+        let terminal = Terminal::new(CrosstermBackend::new(bytes.clone())).context("measure the terminal")?;
+        Ok(Self { api, frames, commands, replies, reply, bytes, terminal })
+    }
+
+    async fn run(mut self, app: &mut App) -> anyhow::Result<()> {
+        let mut keys = EventStream::new();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut quit = signal(SignalKind::quit())?;
+        self.draw(app)?;
+        let mut drawn = Instant::now();
+        let mut dirty = false;
+        loop {
+            let wake = if dirty { drawn + FRAME } else { drawn + next_change(app) };
+            let woken = tokio::select! {
+                biased;
+                _ = terminate.recv() => Woken::Quit,
+                _ = hangup.recv() => Woken::Quit,
+                _ = interrupt.recv() => Woken::Quit,
+                _ = quit.recv() => Woken::Quit,
+                event = keys.next() => match event {
+                    Some(Ok(Event::Key(key))) => Woken::Message(Message::Key(key)),
+                    Some(Ok(Event::Mouse(mouse))) => Woken::Message(Message::Mouse(mouse)),
+                    Some(Ok(Event::Paste(text))) => Woken::Message(Message::Paste(text)),
+                    Some(Ok(Event::Resize(..) | Event::FocusGained | Event::FocusLost)) => Woken::Draw,
+                    // The terminal is gone.
+                    Some(Err(_)) | None => Woken::Quit,
+                },
+                () = tokio::time::sleep_until(wake) => Woken::Time,
+                Some(reply) = self.replies.recv() => Woken::Message(Message::Reply(Box::new(reply))),
+                Some(message) = self.frames.recv() => Woken::Message(Message::Server(Box::new(message))),
+            };
+            if !Guard::is_taken() {
+                anyhow::bail!("a part of the dashboard failed; the log says why");
+            }
+            let at_once = match woken {
+                Woken::Quit => return Ok(()),
+                Woken::Draw | Woken::Time => true,
+                Woken::Message(message) => {
+                    let at_once = matches!(message, Message::Key(_) | Message::Paste(_))
+                        || matches!(&message, Message::Mouse(mouse) if !matches!(mouse.kind, crossterm::event::MouseEventKind::Moved));
+                    if let Message::Server(server) = &message
+                        && let StreamMessage::Connected { api, .. } = &**server
+                    {
+                        self.api = api.clone();
+                    }
+                    let mut effects = update(app, Message::Frame(now()));
+                    effects.append(&mut update(app, message));
+                    for effect in effects {
+                        if !self.carry_out(effect)? {
+                            return Ok(());
+                        }
+                    }
+                    at_once
+                }
+            };
+            dirty = true;
+            if at_once || drawn.elapsed() >= FRAME {
+                for effect in update(app, Message::Frame(now())) {
+                    if !self.carry_out(effect)? {
+                        return Ok(());
+                    }
+                }
+                self.draw(app)?;
+                drawn = Instant::now();
+                dirty = false;
+            }
+        }
+    }
+
+    fn draw(&mut self, app: &mut App) -> io::Result<()> {
+        let mut seen = None;
+        self.terminal.draw(|frame| seen = Some(view::draw(app, frame)))?;
+        if let Some(view::Drawn { hits, page }) = seen {
+            app.seen(hits, page);
+        }
+        self.bytes.send(&mut io::stdout())
+    }
+
+    /// Starts what the dashboard asks for. Says whether to go on.
+    fn carry_out(&mut self, effect: Effect) -> io::Result<bool> {
+        match effect {
+            Effect::Quit => return Ok(false),
+            Effect::Redraw => self.terminal.clear()?,
+            Effect::Bell => terminal::ring()?,
+            Effect::Mouse(on) => terminal::capture_mouse(on)?,
+            // A full queue holds the same wish already.
+            Effect::Snapshot => drop(self.commands.try_send(StreamCommand::Snapshot)),
+            Effect::Reconnect => drop(self.commands.try_send(StreamCommand::RetryNow)),
+            Effect::TestChannel(name) => self.call(|api| async move {
+                let answer = api.test_channel(&name).await;
+                Reply::Tested(name, answer)
+            }),
+            Effect::FetchSparklines => self.call(|api| async move { Reply::Sparklines(api.prices(&[], true).await) }),
+            Effect::FetchCandles(symbol, interval) => self.call(move |api| async move {
+                Reply::Candles(symbol, interval, api.candles(symbol, interval, App::MOST_BARS).await)
+            }),
+            Effect::FetchChannels => self.call(|api| async move { Reply::Channels(api.channels().await) }),
+            Effect::FetchPast(line) => self.call(|api| async move {
+                let wanted = NewBacktest { expr: Some(line.clone()), exprs: None, days: Some(App::PAST_DAYS) };
+                Reply::Past(line, api.backtest(&wanted).await)
+            }),
+            Effect::Create(line) => self.call(|api| async move { Reply::Saved(api.create_alert(&line).await) }),
+            Effect::Edit(id, version, line) => self.call(move |api| async move {
+                let patch = AlertPatch { expr: Some(line), ..AlertPatch::default() };
+                Reply::Saved(api.patch_alert_at(id, version, &patch).await)
+            }),
+            Effect::Pause(id, paused) => self.call(move |api| async move {
+                let patch = AlertPatch { paused: Some(paused), ..AlertPatch::default() };
+                Reply::Paused(id, paused, api.patch_alert(id, &patch).await)
+            }),
+            Effect::Delete(id) => self.call(move |api| async move { Reply::Deleted(id, api.delete_alert(id).await) }),
+            Effect::Restore(id, line, paused) => self.call(move |api| async move {
+                let mut answer = api.create_alert(&line).await;
+                if paused && let Ok(new) = &answer {
+                    let patch = AlertPatch { paused: Some(true), ..AlertPatch::default() };
+                    answer = api.patch_alert(new.alert.id, &patch).await;
+                }
+                Reply::Restored(id, answer)
+            }),
+        }
+        Ok(true)
+    }
+
+    /// Makes a call beside the loop; its answer comes back as a message.
+    fn call<F>(&self, call: impl FnOnce(ApiClient) -> F)
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        let (answer, reply) = (call(self.api.clone()), self.reply.clone());
+        tokio::spawn(async move {
+            // The loop that no longer listens is a dashboard that was closed.
+            drop(reply.send(answer.await).await);
+        });
+    }
+}
+
+/// When the screen changes by itself: the clock, a flash, a message that goes.
+fn next_change(app: &App) -> Duration {
+    let at = now();
+    let next = app.next_change(at).map_or(CLOCK, |change| change.since(at).into());
+    let to_second = Duration::from_micros(1_000_000 - at.as_micros().rem_euclid(1_000_000).unsigned_abs());
+    next.min(to_second).max(Duration::from_millis(10))
+}

@@ -1,0 +1,239 @@
+//! The line in which an alert is written, with its echo in words; and the line in which something is looked for.
+
+use std::fmt::Write as _;
+
+use bellwether_core::{
+    condition::{ChannelName, Rule},
+    parse::ParseError,
+    text,
+};
+use ratatui::{layout::Rect, style::Style};
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::{
+    format,
+    pen::{Pen, first_row, piece, row, width},
+};
+use crate::app::{App, Entry, Find, Found, Line, Purpose, Understanding};
+
+/// A line of text scrolled so that its cursor is in sight.
+struct Scrolled {
+    shown: String,
+    /// Columns left of the cursor.
+    cursor: u16,
+    /// Columns cut off at the left.
+    cut: u16,
+}
+
+fn scrolled(line: &Line, room: u16) -> Scrolled {
+    let before = width(&text::sanitize(&line.text()[..line.cursor()]));
+    // In a single column the last character stands, not the empty place behind it.
+    let cut = (before + u16::from(room > 1)).saturating_sub(room);
+    let mut skipped = 0;
+    let mut shown = String::new();
+    for grapheme in text::sanitize(line.text()).graphemes(true) {
+        if skipped < cut {
+            skipped += width(grapheme).max(1);
+        } else {
+            shown.push_str(grapheme);
+        }
+    }
+    Scrolled { shown, cursor: before.saturating_sub(skipped), cut: skipped }
+}
+
+/// Draws a prompt and the line behind it, and puts the cursor there. Gives the first column of the text, less what is cut off.
+fn input(pen: &mut Pen<'_>, line: Rect, prompt: &str, text: &Line, ghost: &str) -> i32 {
+    let prompt = if line.width > width(prompt) + 8 { prompt } else { "" };
+    let x = pen.put(line, line.x, prompt, pen.theme.accent);
+    let room = Rect { x, width: line.right().saturating_sub(x), ..line };
+    let view = scrolled(text, room.width);
+    let end = pen.put(room, x, &view.shown, pen.theme.strong);
+    if text.text().is_empty() {
+        pen.put(room, end, ghost, pen.theme.dim);
+    }
+    if room.width > 0 && line.height > 0 {
+        pen.cursor = Some(((x + view.cursor).min(line.right().saturating_sub(1)), line.y));
+    }
+    i32::from(x) - i32::from(view.cut)
+}
+
+/// The alert line over the bottom of the screen.
+pub(super) fn entry(app: &App, pen: &mut Pen<'_>, screen: Rect, entry: &Entry) {
+    let tall = 9.min(screen.height);
+    let area = Rect { y: screen.bottom() - tall, height: tall, ..screen };
+    pen.clear(area, Style::new());
+    let name = match entry.purpose {
+        Purpose::Create => "New alert".to_owned(),
+        Purpose::Edit(id, _) => format!("Edit {id}"),
+    };
+    let inner =
+        if tall >= 5 && area.width >= 20 { pen.frame(area, &[piece(name, pen.theme.strong)], "", true) } else { area };
+    let line = row(inner, 0);
+    let start = input(pen, line, " alert ▸ ", &entry.line, "BTC > 61k once via desktop");
+    if inner.height < 2 {
+        return;
+    }
+    let hints = row(inner, inner.height - 1);
+    let body = Rect {
+        y: inner.y + 1,
+        height: inner.height.saturating_sub(2),
+        x: inner.x + 1,
+        width: inner.width.saturating_sub(2),
+    };
+    let used = match &entry.meaning {
+        Understanding::Empty => pen.paragraph(
+            body,
+            "Say when you want to be told: an instrument, a condition, how often, where.",
+            pen.theme.dim,
+        ),
+        Understanding::Rule(rule) => understood(app, pen, body, rule, entry),
+        Understanding::Wrong(error) => wrong(pen, body, start, entry, error),
+    };
+    let rest = Rect { y: body.y + used.min(body.height), height: body.height.saturating_sub(used), ..body };
+    if let Some(refusal) = &entry.refusal {
+        pen.paragraph(rest, &format!("✗ {refusal}"), pen.theme.trouble);
+    } else if entry.was_cut {
+        pen.paragraph(rest, "what was pasted is too long: its end was left out", pen.theme.warn);
+    } else {
+        proposals(pen, row(rest, 0), entry);
+    }
+    if entry.saving {
+        pen.put(hints, hints.x + 1, "saving …", pen.theme.warn);
+    } else if area.height != inner.height || inner.height >= 4 {
+        super::status::hints_of(app, pen, hints, &[crate::app::Context::Entry]);
+    }
+}
+
+/// What the line means, and how far the price is from it.
+fn understood(app: &App, pen: &mut Pen<'_>, area: Rect, rule: &Rule, entry: &Entry) -> u16 {
+    let preview = app.preview(rule);
+    let mut y = pen.paragraph(area, &preview.words, pen.theme.up);
+    let symbol = rule.symbol();
+    let Some(price) = app.board.ticker(symbol) else {
+        pen.put(row(area, y), area.x, &format!("no price of {symbol} is known yet"), pen.theme.warn);
+        return y + 1;
+    };
+    let line = row(area, y);
+    let name = format::name(app, symbol);
+    let mut x = pen.put(line, line.x, &format!("{name} now {}", format::price(price.price)), Style::new());
+    if let Some(distance) = preview.distance {
+        let way = format!("  {} ({} %)", format::distance(&distance), format::signed(distance.percent));
+        x = pen.put(line, x, &way, pen.theme.level);
+        x = pen.put(line, x, &format!(" to {}", format::level(distance.level)), pen.theme.dim);
+    }
+    if price.is_stale(app.now) {
+        pen.put(line, x + 2, &format::age_words(app, price, false), pen.theme.warn);
+    }
+    y += 1;
+    if preview.already_true == Some(true) {
+        let words = "already true: it fires at once. Write `crosses` to wait for the next time.";
+        y +=
+            pen.paragraph(Rect { y: area.y + y, height: area.height.saturating_sub(y), ..area }, words, pen.theme.warn);
+    }
+    y += channels(app, pen, row(area, y), rule);
+    if let Some(past) = entry.alert().and_then(|line| entry.past.words(line)) {
+        let line = row(area, y);
+        pen.put(line, line.x, past, pen.theme.dim);
+        y += 1;
+    }
+    y
+}
+
+/// Where it will be sent, and whether that works. Gives the lines used.
+fn channels(app: &App, pen: &mut Pen<'_>, line: Rect, rule: &Rule) -> u16 {
+    let goes = |name: &ChannelName, default: bool| if rule.via.is_empty() { default } else { rule.via.contains(name) };
+    let mut x = line.x;
+    for channel in app.channels.iter().filter(|c| goes(&c.name, c.default)) {
+        let (sign, style) = if channel.ready { ("✓", pen.theme.up) } else { ("✗", pen.theme.warn) };
+        x = pen.put(line, x, &format!("{sign} {}", channel.name), style);
+        if !channel.ready {
+            x = pen.put(line, x + 1, &channel.status, pen.theme.warn);
+        }
+        x += 2;
+    }
+    u16::from(x > line.x)
+}
+
+/// Carets under the word, what is wrong with it, and what was probably meant.
+fn wrong(pen: &mut Pen<'_>, area: Rect, start: i32, entry: &Entry, error: &ParseError) -> u16 {
+    let text = entry.line.text();
+    let at = |byte: usize| width(&text::sanitize(&text[..text.floor_char_boundary(byte.min(text.len()))]));
+    // While the last word is being written it is not wrong yet, only unfinished.
+    let unfinished = error.span.end >= text.trim_end().len() && entry.line.cursor() >= text.trim_end().len();
+    let style = if unfinished { pen.theme.dim } else { pen.theme.trouble };
+    let mut y = 0;
+    if area.height > 1 {
+        let column = start + i32::from(at(error.span.start));
+        let carets = usize::from(at(error.span.end).saturating_sub(at(error.span.start)).max(1));
+        if let Ok(x) = u16::try_from(column)
+            && x >= area.x.saturating_sub(1)
+        {
+            let line = Rect { x: area.x.saturating_sub(1), width: area.width + 1, ..row(area, 0) };
+            pen.put(line, x, &"^".repeat(carets.min(200)), style);
+        }
+        y = 1;
+    }
+    let mut sentence = error.message.clone();
+    if let Some(meant) = &error.suggestion
+        && !sentence.contains(meant.as_str())
+    {
+        // Writing into a String cannot fail.
+        let _ = write!(sentence, " Did you mean `{meant}`?");
+    }
+    let rest = Rect { y: area.y + y, height: area.height - y, ..area };
+    y + pen.paragraph(rest, &sentence, style)
+}
+
+/// What Tab would put there.
+fn proposals(pen: &mut Pen<'_>, line: Rect, entry: &Entry) {
+    if entry.proposals.is_empty() || line.height == 0 {
+        return;
+    }
+    let mut x = pen.put(line, line.x, "Tab ", pen.theme.key);
+    for (i, proposal) in entry.proposals.iter().enumerate() {
+        let style = if entry.proposal == Some(i) { pen.theme.tab } else { pen.theme.dim };
+        let text = proposal.text.trim();
+        if x + width(text) + 1 > line.right() {
+            pen.put(line, x, "…", pen.theme.dim);
+            break;
+        }
+        x = pen.put(line, x, text, style) + 2;
+    }
+}
+
+/// The search over the middle of the screen.
+pub(super) fn find(app: &App, pen: &mut Pen<'_>, screen: Rect, find: &Find) {
+    let area = super::centered(screen, 64, 16);
+    pen.clear(area, Style::new());
+    let boxed = area.height >= 5 && area.width >= 20;
+    let count = find.results.len().to_string();
+    let inner = if boxed { pen.frame(area, &[piece("Find", pen.theme.strong)], &count, true) } else { area };
+    input(pen, row(inner, 0), " / ", &find.line, "an instrument, an alert");
+    let body = Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
+    let Some(selected) = find.cursor.index(&find.results) else {
+        pen.put(row(body, 0), body.x + 1, "nothing is called that", pen.theme.dim);
+        return;
+    };
+    let height = usize::from(body.height);
+    let first = first_row(selected, height, find.results.len());
+    for (i, found) in find.results.iter().enumerate().skip(first).take(height) {
+        let line = row(body, u16::try_from(i - first).unwrap_or(u16::MAX));
+        if i == selected {
+            pen.tint(line, pen.theme.selected);
+            pen.put(line, line.x, "▶", pen.theme.accent);
+        }
+        match found {
+            Found::Instrument(symbol) => {
+                pen.put_right(line, &format!("{} ", format::price_or_missing(app.price(*symbol))), pen.theme.dim);
+                let x = pen.put(line, line.x + 2, &format!("{symbol:<10}"), pen.theme.strong);
+                let room = Rect { width: line.width.saturating_sub(16), ..line };
+                pen.put(room, x + 1, &format::name(app, *symbol), Style::new());
+            }
+            Found::Alert(id) => {
+                let x = pen.put(line, line.x + 2, &format!("{:<10}", id.to_string()), pen.theme.level);
+                let says = app.picture().alert(*id).map_or(String::new(), |r| r.alert.rule.condition_text());
+                pen.put(line, x + 1, &says, Style::new());
+            }
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The screens as tests: drawn into a buffer at fixed sizes, with a market that stands still.
+
+use bellwether_core::{
+    backtest::{BacktestAnswer, BacktestSummary},
+    time::Span,
+};
+use crossterm::event::KeyCode;
+use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
+use unicode_width::UnicodeWidthStr;
+
+use super::*;
+use crate::app::{
+    App, Look, Message, Reply, Screen, ThemeName,
+    fixture::{self, press, types},
+};
+
+fn buffer(app: &App, width: u16, height: u16) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a buffer");
+    terminal.draw(|frame| drop(draw(app, frame))).expect("drawn");
+    terminal.backend().buffer().clone()
+}
+
+fn text(buffer: &Buffer) -> String {
+    let lines: Vec<String> = (0..buffer.area.height)
+        .map(|y| {
+            let mut line = String::new();
+            let mut skip = 0;
+            for x in 0..buffer.area.width {
+                let symbol = buffer[(x, y)].symbol();
+                if skip == 0 {
+                    line.push_str(symbol);
+                    skip = symbol.width().saturating_sub(1);
+                } else {
+                    skip -= 1;
+                }
+            }
+            line.trim_end().to_owned()
+        })
+        .collect();
+    lines.join("\n")
+}
+
+fn shot(app: &App, width: u16, height: u16) -> String {
+    text(&buffer(app, width, height))
+}
+
+const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (200, 60)];
+
+/// Every screen and overlay, by name.
+fn pictures() -> Vec<(&'static str, App)> {
+    let with = |change: &dyn Fn(&mut App)| {
+        let mut app = fixture::app();
+        change(&mut app);
+        app
+    };
+    vec![
+        ("watch", fixture::app()),
+        ("chart", with(&|app| app.screen = Screen::Chart)),
+        ("alerts", with(&|app| app.screen = Screen::Alerts)),
+        ("history", with(&|app| app.screen = Screen::History)),
+        ("health", with(&|app| app.screen = Screen::Health)),
+        ("entry_good", with(&|app| drop(types(app, "acrosses up 61k via desktop,email every 1h")))),
+        ("entry_bad", with(&|app| drop(types(app, "aaccross 61k once")))),
+        ("help", with(&|app| drop(types(app, "?")))),
+        ("find", with(&|app| drop(types(app, "/eth")))),
+        ("explain", with(&|app| drop(types(app, "w")))),
+        (
+            "lost",
+            with(&|app| {
+                let lost = crate::client::stream::StreamMessage::Lost {
+                    reason: "nobody listens there".to_owned(),
+                    retry_at: app.now.plus(bellwether_core::time::Span::from_seconds(4)),
+                };
+                fixture::feed(app, [Message::Server(Box::new(lost))]);
+            }),
+        ),
+        ("empty", fixture::empty()),
+    ]
+}
+
+#[test]
+fn the_screens_look_as_they_did() {
+    let shown = ["watch", "alerts", "entry_good", "entry_bad", "help"];
+    for (name, app) in pictures().into_iter().filter(|(name, _)| shown.contains(name)) {
+        for (w, h) in SIZES {
+            insta::assert_snapshot!(format!("{name}_{w}x{h}"), shot(&app, w, h));
+        }
+    }
+}
+
+#[test]
+fn every_size_is_drawn_without_a_panic_and_never_blank() {
+    let pictures = pictures();
+    let mut turn = 0;
+    for w in 1..=200 {
+        for h in 1..=60 {
+            let small = w <= 22 && h <= 9;
+            let coarse = w % 41 == 0 && h % 13 == 0;
+            let all = small || coarse;
+            let first = if all { 0 } else { turn % pictures.len() };
+            let count = if all { pictures.len() } else { 1 };
+            turn += 1;
+            for (name, app) in &pictures[first..first + count] {
+                let drawn = buffer(app, w, h);
+                assert!(drawn.content().iter().any(|c| c.symbol() != " "), "{name} is blank at {w}x{h}");
+            }
+        }
+    }
+}
+
+#[test]
+fn simulated_prices_are_called_so_at_every_size_and_on_every_screen() {
+    let firing = fixture::firing(9, 1, "BTC fell below 58,000");
+    let event = bellwether_core::protocol::ServerFrame::from_event(2, bellwether_core::event::Event::Fired(firing));
+    for (name, mut app) in pictures() {
+        app.simulated = true;
+        fixture::feed(&mut app, [fixture::server(event.clone())]);
+        let sizes = [20, 23, 31, 35, 36, 40, 52, 69].into_iter().flat_map(|w| [4, 7, 12].map(|h| (w, h)));
+        for (w, h) in sizes.chain([70, 80, 90, 100, 120, 200].map(|w| (w, 24))) {
+            for (screen, unseen) in Screen::ALL.into_iter().zip([0, 7, 12, 345, 99_999]) {
+                (app.screen, app.unseen) = (screen, unseen);
+                let shown = shot(&app, w, h);
+                let first = shown.lines().next().unwrap_or_default();
+                let mark = if w >= 80 && unseen < 10 || w >= 100 { " SIMULATED " } else { " SIM" };
+                assert!(first.contains(mark), "{name} {screen:?} {w}x{h}: {first:?}");
+            }
+        }
+    }
+    let mut app = fixture::app();
+    (app.simulated, app.screen) = (true, Screen::Alerts);
+    let shown = shot(&app, 40, 12);
+    assert!(shown.starts_with("1 2  Alerts 4 5     SIMULATED  14:02:11"), "{shown}");
+}
+
+#[test]
+fn after_shrinking_and_growing_the_screen_is_as_before() {
+    for (name, app) in pictures() {
+        let mut terminal = Terminal::new(TestBackend::new(120, 40)).expect("a buffer");
+        for (w, h) in [(120, 40), (30, 7), (1, 1), (200, 60), (120, 40)] {
+            terminal.backend_mut().resize(w, h);
+            terminal.draw(|frame| drop(draw(&app, frame))).expect("drawn");
+        }
+        assert_eq!(text(terminal.backend().buffer()), shot(&app, 120, 40), "{name}");
+    }
+}
+
+/// What nobody should be able to write onto somebody's screen.
+const EVIL: &str = "a\u{1b}]52;c;QUFB\u{7}\u{9b}2J\u{202e}cba\u{200b}\r\n👩‍🚀東京👨‍👩‍👧 tail";
+
+#[test]
+fn evil_text_from_outside_stays_text() {
+    let mut app = fixture::app();
+    let mut row = fixture::alert(30, "BTC > 1", bellwether_core::alert::AlertState::Armed);
+    row.alert.rule.note = Some(EVIL.to_owned());
+    let mut firing = fixture::firing(30, 1, EVIL);
+    firing.note = Some(EVIL.to_owned());
+    firing.rule = EVIL.to_owned();
+    let feed = bellwether_core::event::FeedStatus {
+        feed: bellwether_core::instrument::FeedId::Yahoo,
+        state: bellwether_core::event::FeedState::BackingOff,
+        instruments: 1,
+        since: app.now,
+        next_attempt: None,
+        trouble: Some(EVIL.to_owned()),
+    };
+    let events = [
+        bellwether_core::event::Event::AlertPut(row),
+        bellwether_core::event::Event::Fired(firing),
+        bellwether_core::event::Event::Feed(feed),
+    ];
+    for (event, seq) in events.into_iter().zip(2..) {
+        fixture::feed(&mut app, [fixture::server(bellwether_core::protocol::ServerFrame::from_event(seq, event))]);
+    }
+    let mut instrument = bellwether_core::instrument::Instrument::unlisted(fixture::symbol("BTC"));
+    instrument.name = EVIL.to_owned();
+    app.catalog.add(instrument);
+    for screen in Screen::ALL {
+        app.screen = screen;
+        for overlay in ["", "a", "/", "w", "?"] {
+            let mut app = fixture::app_like(&app);
+            drop(types(&mut app, overlay));
+            fixture::feed(&mut app, [Message::Paste(EVIL.to_owned())]);
+            for (w, h) in [(40, 12), (80, 24), (120, 40), (200, 60)] {
+                let buffer = buffer(&app, w, h);
+                for cell in buffer.content() {
+                    let c = cell.symbol();
+                    let raw = c.chars().any(|c| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{200b}'));
+                    assert!(!raw, "{screen:?} {overlay:?} {w}x{h}: {c:?}");
+                }
+                let shown = text(&buffer);
+                let wide = shown.lines().find(|line| line.width() > usize::from(w));
+                assert_eq!(wide, None, "{screen:?} {overlay:?} {w}x{h}");
+            }
+        }
+    }
+    let history = {
+        app.screen = Screen::History;
+        shot(&app, 120, 40)
+    };
+    let frame = history.lines().find(|line| line.contains("a\u{fffd}]52")).expect("the evil reason is shown");
+    assert!(frame.width() == 120 && frame.ends_with('│'), "columns stay straight: {frame:?}");
+}
+
+#[test]
+fn without_colour_and_in_ascii_everything_can_still_be_told() {
+    let mut app = fixture::app();
+    app.look = Look { ascii: true, no_color: true, ..Look::default() };
+    for screen in Screen::ALL {
+        app.screen = screen;
+        let buffer = buffer(&app, 120, 40);
+        assert!(text(&buffer).is_ascii(), "{}", text(&buffer));
+        assert!(!text(&buffer).contains('?') || screen == Screen::Watch || text(&buffer).matches('?').count() <= 2);
+        let coloured = buffer.content().iter().find(|c| {
+            let reset = ratatui::style::Color::Reset;
+            c.fg != reset || c.bg != reset
+        });
+        assert_eq!(coloured, None);
+    }
+    app.screen = Screen::Watch;
+    let watch = shot(&app, 120, 40);
+    assert!(watch.contains("^ +1.36") && watch.contains("v -0.42") && watch.contains("STALE 14m"), "{watch}");
+}
+
+#[test]
+fn an_old_price_is_never_shown_as_live() {
+    let mut app = fixture::app();
+    let later = app.now.plus(bellwether_core::time::Span::from_seconds(600));
+    fixture::feed(&mut app, [Message::Frame(later)]);
+    let shown = shot(&app, 120, 40);
+    assert!(shown.contains("● 0 live"), "{shown}");
+    assert!(shown.lines().any(|l| l.contains("BTC") && l.contains("STALE 10m")), "{shown}");
+    let small = shot(&app, 40, 12);
+    assert!(small.lines().any(|l| l.contains("BTC ◐")), "{small}");
+    assert!(shot(&app, 19, 3).contains("!BTC"));
+}
+
+#[test]
+fn a_cooldown_does_not_outlive_its_end_while_the_daemon_is_away() {
+    let mut app = fixture::app();
+    let retry_at = app.now.plus(bellwether_core::time::Span::from_seconds(4));
+    let reason = "nobody listens there".to_owned();
+    let lost = crate::client::stream::StreamMessage::Lost { reason, retry_at };
+    fixture::feed(&mut app, [Message::Server(Box::new(lost))]);
+    types(&mut app, "3jj");
+    let before = shot(&app, 120, 40);
+    assert!(before.contains("a18   ◐ cooling 12m ") && before.contains("stays silent"), "{before}");
+    for seconds in [720, 3_600] {
+        let later = fixture::noon().plus(bellwether_core::time::Span::from_seconds(seconds));
+        fixture::feed(&mut app, [Message::Frame(later)]);
+        let after = shot(&app, 120, 40);
+        assert!(after.contains("a18   ◐ cooling over ") && !after.contains("stays silent"), "{after}");
+        assert!(after.contains("state      ◐ cooling over · has fired;"), "{after}");
+    }
+}
+
+#[test]
+fn why_is_asked_in_words_that_suit_the_alert() {
+    for (keys, title) in [("3w", " a9: why not fired "), ("3jjw", " a18: why ─"), ("3jjjjjw", " a23: why ─")] {
+        let mut app = fixture::app();
+        types(&mut app, keys);
+        let shown = shot(&app, 80, 24);
+        assert!(shown.contains(title), "{shown}");
+    }
+}
+
+#[test]
+fn a_delivery_that_is_about_to_be_tried_again_is_due() {
+    let mut app = fixture::app();
+    types(&mut app, "4");
+    assert!(shot(&app, 120, 40).contains("retry, 2 attempts, next in 32s"), "{}", shot(&app, 120, 40));
+    for seconds in [32, 60] {
+        let later = fixture::noon().plus(bellwether_core::time::Span::from_seconds(seconds));
+        fixture::feed(&mut app, [Message::Frame(later)]);
+        assert!(shot(&app, 120, 40).contains("retry, 2 attempts, due now"), "{}", shot(&app, 120, 40));
+    }
+}
+
+#[test]
+fn the_help_is_not_cut_where_there_is_room() {
+    for (w, h) in [(80, 24), (100, 30), (120, 40), (200, 60)] {
+        let mut app = fixture::app();
+        types(&mut app, "?");
+        let mut shown = String::new();
+        for _ in 0..12 {
+            shown.push_str(&shot(&app, w, h));
+            press(&mut app, KeyCode::PageDown);
+        }
+        for binding in crate::app::keymap::KEYMAP {
+            assert!(
+                shown.contains(&format!("  {}  ", binding.help)) || shown.contains(&format!("  {} │", binding.help)),
+                "{w}x{h}: {}",
+                binding.help
+            );
+        }
+    }
+}
+
+#[test]
+fn a_firing_is_shown_whole_in_two_lines_at_the_bottom() {
+    let mut app = fixture::app();
+    let reason = "BTC rose above 60,000 after a long time of waiting below it: now 60,012.50 (before: 59,987.10)";
+    let event = bellwether_core::event::Event::Fired(fixture::firing(9, 1, reason));
+    fixture::feed(&mut app, [fixture::server(bellwether_core::protocol::ServerFrame::from_event(2, event))]);
+    let shown = shot(&app, 120, 40);
+    let last: Vec<&str> = shown.lines().skip(37).take(2).collect();
+    assert!(last[0].contains("◆ a9 fired: BTC rose") && last[1].ends_with("59,987.10)"), "{last:?}");
+}
+
+#[test]
+fn at_most_two_messages_lie_over_an_ordinary_window() {
+    let mut app = fixture::app();
+    for number in 1..=4 {
+        app.toasts.push(crate::app::Tone::Fired, format!("message {number}"), app.now);
+    }
+    let told = |app: &App, w, h| shot(app, w, h).matches("◆ message").count();
+    assert_eq!((told(&app, 80, 24), told(&app, 120, 40)), (2, 4));
+    assert!(shot(&app, 80, 24).contains("message 3") && shot(&app, 80, 24).contains("message 4"), "the newest");
+    press(&mut app, KeyCode::Down);
+    assert_eq!(told(&app, 80, 24), 0, "gone with the next key");
+}
+
+#[test]
+fn a_theme_changes_colours_and_nothing_else() {
+    let mut app = fixture::app();
+    let plain = shot(&app, 120, 40);
+    for theme in [ThemeName::Dark, ThemeName::Light, ThemeName::ColorBlind, ThemeName::ColorBlindLight] {
+        app.look.theme = theme;
+        assert_eq!(shot(&app, 120, 40), plain, "{theme:?}");
+    }
+}
+
+#[test]
+fn a_changed_price_flashes_its_changed_digits_only() {
+    let mut app = fixture::app();
+    let mut ticker = fixture::ticker("BTC", "60419.5", "1.4");
+    ticker.as_of = app.now;
+    let event = bellwether_core::event::Event::Price(ticker);
+    fixture::feed(&mut app, [fixture::server(bellwether_core::protocol::ServerFrame::from_event(2, event))]);
+    let buffer = buffer(&app, 80, 24);
+    let line: Vec<_> = (0..80).map(|x| &buffer[(x, 4)]).collect();
+    let lit: String = line.iter().filter(|c| c.bg == ratatui::style::Color::Green).map(|c| c.symbol()).collect();
+    assert_eq!(lit, "9.50");
+    press(&mut app, KeyCode::Down);
+}
+
+#[test]
+fn the_past_of_an_alert_stands_below_what_it_means() {
+    let mut app = fixture::app();
+    types(&mut app, "a> 61k each via desktop");
+    let summary = BacktestSummary {
+        count: 4,
+        longest_quiet: Span::from_seconds(9 * 86_400),
+        from: Some(app.now.minus(Span::from_seconds(30 * 86_400))),
+        to: Some(app.now),
+        ..BacktestSummary::default()
+    };
+    let past = BacktestAnswer { summary, alerts: Vec::new(), firings: Vec::new(), omitted: 0 };
+    let reply = Reply::Past("BTC > 61k each via desktop".to_owned(), Ok(past));
+    fixture::feed(&mut app, [Message::Reply(Box::new(reply))]);
+    let shown = shot(&app, 80, 24);
+    assert!(shown.contains("│ last 30 days: 4 times, longest quiet 9d 0h "), "{shown}");
+    types(&mut app, " ");
+    assert!(shot(&app, 80, 24).contains("last 30 days"), "the same alert, one space more");
+    press(&mut app, KeyCode::Backspace);
+    press(&mut app, KeyCode::Backspace);
+    assert!(!shot(&app, 80, 24).contains("last 30 days"), "another line");
+}
