@@ -1,1 +1,57 @@
+//! The program `bellwether`: it reads the command line and either draws the dashboard, talks to the daemon, or becomes it.
+//!
+//! The dashboard and all commands speak the protocol of `docs/api.md`; only `commands/daemon.rs` and `commands/demo.rs` know the
+//! daemon's crate.
 
+pub mod app;
+pub mod cli;
+pub mod client;
+mod commands;
+pub mod config_file;
+pub mod error;
+pub mod folders;
+pub mod launch;
+pub mod out;
+pub mod runtime;
+mod terminal;
+mod view;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::Parser as _;
+
+/// Runs the program with these arguments, the program's name first. Errors go to standard error, with a hint.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match cli::Cli::try_parse_from(cli::flags_first(arguments)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // A closed pipe is the reader's decision, not a failure.
+            drop(error.print());
+            return ExitCode::from(code);
+        }
+    };
+    match commands::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            out::note(&format!("error: {}", sentence(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The error and its causes, each once; control characters and the like are made visible.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause);
+        }
+    }
+    text.lines().map(bellwether_core::text::sanitize).collect::<Vec<_>>().join("\n")
+}

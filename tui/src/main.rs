@@ -1,1 +1,5 @@
-fn main() {}
+//! The program `bellwether`.
+
+fn main() -> std::process::ExitCode {
+    bellwether_tui::run(std::env::args_os())
+}

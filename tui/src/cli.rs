@@ -1,0 +1,263 @@
+//! The command line, as `docs/api.md` lists it. No command means the dashboard.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use bellwether_core::time::Span;
+use clap::{Args, Parser, Subcommand};
+use jiff::tz::TimeZone;
+
+/// Price alerts that never miss.
+///
+/// Without a command the dashboard opens; it starts the daemon when none answers, and the daemon goes on when the dashboard is closed.
+#[derive(Debug, Parser)]
+#[command(name = "bellwether", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Exit status: 0 done, 1 refused or failed, 2 wrong usage.")]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What holds for every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// The configuration file [default: ~/.config/bellwether/config.toml, if it exists]
+    #[arg(long, value_name = "FILE", env = "BELLWETHER_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+    /// The folder of the data, and of daemon.json [default: ~/.local/share/bellwether, and the runtime folder]
+    #[arg(long, value_name = "DIR", env = "BELLWETHER_DATA_DIR", global = true)]
+    pub data_dir: Option<PathBuf>,
+    /// Talk to the demo's daemon instead of the real one
+    #[arg(long, global = true)]
+    pub demo: bool,
+    /// Print data as JSON: one document, or one object a line where it streams
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// In the dashboard: nothing can be changed
+    #[arg(long, global = true, hide = true)]
+    pub readonly: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Open the dashboard on a simulated market: temporary data, no network, everything else real
+    Demo,
+    /// Run the daemon in the foreground (what systemd runs)
+    ///
+    /// SIGTERM and Ctrl-C finish what is being sent and exit with 0; SIGHUP reads the configuration again.
+    Daemon,
+    /// Make an alert from one line, such as: bellwether add "BTC > 60k every 1h via email"
+    Add {
+        /// The alert: a condition, then options (once, each, every 1h, cooldown 10m, until 2026-12-31, via email,desktop, note "…")
+        #[arg(required = true, num_args = 1.., allow_hyphen_values = true, value_name = "ALERT")]
+        line: Vec<String>,
+    },
+    /// List the alerts
+    List,
+    /// Change an alert: its whole line anew
+    Edit {
+        /// The alert, such as a17
+        id: String,
+        /// The new line
+        #[arg(required = true, num_args = 1.., allow_hyphen_values = true, value_name = "ALERT")]
+        line: Vec<String>,
+    },
+    /// Set alerts aside
+    Pause {
+        /// The alerts, such as a17
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Take alerts up again, or start finished ones afresh
+    Resume {
+        /// The alerts, such as a17
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Keep an alert silent for a while
+    Snooze {
+        /// The alert, such as a17
+        id: String,
+        /// How long, such as 2h
+        duration: String,
+    },
+    /// Mark an alert's firing as seen: no more repeats while it stays true
+    Ack {
+        /// The alerts, such as a17
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Delete alerts
+    Rm {
+        /// The alerts, such as a17
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Print current prices
+    Prices {
+        /// Only these instruments
+        symbols: Vec<String>,
+    },
+    /// Print prices and firings as they come, until interrupted
+    Watch {
+        /// Only these instruments
+        symbols: Vec<String>,
+        /// Whole sentences, firings and changes only: for screen readers and logs
+        #[arg(long)]
+        plain: bool,
+    },
+    /// Print what fired, and what became of every delivery
+    Events {
+        /// How many, newest first
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        /// Go on with what fires from now on, until interrupted
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Run alerts over history, through the same engine as live prices, and print each firing
+    ///
+    /// Over the bars that the daemon has stored, or over a file of ticks, which needs no daemon: CSV with the header time,symbol,price
+    /// (RFC 3339 or Unix milliseconds). A summary goes to standard error. Over a file each firing is a line of JSON.
+    Backtest(BacktestArgs),
+    /// List the instruments that have a price
+    Instruments {
+        /// Only those whose symbol, name or alias holds this
+        query: Option<String>,
+    },
+    /// The notification channels
+    #[command(subcommand)]
+    Notify(Notify),
+    /// The configuration file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// `bellwether backtest`
+#[derive(Clone, Debug, Args)]
+pub struct BacktestArgs {
+    /// The alerts, each one argument, such as "BTC > 60k each"
+    #[arg(required_unless_present = "alerts", value_name = "ALERT")]
+    pub exprs: Vec<String>,
+    /// How many days back [default: 30]
+    #[arg(long, value_name = "N", conflicts_with = "ticks", value_parser = clap::value_parser!(u32).range(1..=365))]
+    pub days: Option<u32>,
+    /// A file of ticks of any size, also compressed (.gz); - is standard input
+    #[arg(long, value_name = "FILE.csv")]
+    pub ticks: Option<PathBuf>,
+    /// Also the alerts of this file, one a line
+    #[arg(long, value_name = "FILE")]
+    pub alerts: Option<PathBuf>,
+    /// The age from which a price fires nothing [default: 2m]
+    #[arg(long, value_name = "DURATION", requires = "ticks")]
+    pub stale_after: Option<Span>,
+    /// The time zone of dates in the alerts, such as Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE", requires = "ticks", value_parser = zone)]
+    pub tz: Option<TimeZone>,
+}
+
+fn zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| "expected a name of the IANA time zone database, such as Europe/Berlin".to_owned())
+}
+
+/// `bellwether notify`
+#[derive(Debug, Subcommand)]
+pub enum Notify {
+    /// Send one test message and say what the other side answered
+    Test {
+        /// The channel: desktop, email, sms or webhook:NAME
+        channel: String,
+    },
+    /// List the channels and whether they work
+    List,
+}
+
+/// `bellwether config`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the example file with every setting and its default
+    Example,
+    /// Read the configuration and say what is wrong with it
+    Check,
+}
+
+/// The arguments with the flags of `add` and `edit` moved before the alert's words.
+///
+/// Those words may begin with a hyphen themselves (`SOL -5% in 1h`), so once the parser has seen one, it takes everything for
+/// words: `add "BTC > 60k" --json` too. Flags begin with two hyphens, words never do; what stands behind a bare `--` stays.
+pub fn flags_first(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut rest = arguments.into_iter();
+    let mut before: Vec<OsString> = rest.next().into_iter().collect();
+    let is_flag = |argument: &OsString| argument.len() > 2 && argument.as_encoded_bytes().starts_with(b"--");
+    let takes_a_value = |argument: &OsString| argument == "--config" || argument == "--data-dir";
+    while let Some(argument) = rest.next() {
+        let done = !is_flag(&argument);
+        let value = takes_a_value(&argument).then(|| rest.next()).flatten();
+        let has_words = argument == "add" || argument == "edit";
+        before.push(argument);
+        before.extend(value);
+        if has_words {
+            break;
+        }
+        if done {
+            before.extend(rest);
+            return before;
+        }
+    }
+    let mut words = Vec::new();
+    while let Some(argument) = rest.next() {
+        if argument == "--" {
+            words.push(argument);
+            words.extend(rest);
+            break;
+        }
+        if is_flag(&argument) {
+            let value = takes_a_value(&argument).then(|| rest.next()).flatten();
+            before.push(argument);
+            before.extend(value);
+        } else {
+            words.push(argument);
+        }
+    }
+    before.extend(words);
+    before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn parsed(line: &str) -> Cli {
+        Cli::try_parse_from(flags_first(line.split(' ').map(OsString::from))).unwrap_or_else(|e| panic!("{line}: {e}"))
+    }
+
+    #[test]
+    fn flags_may_stand_behind_the_words_of_an_alert() {
+        for line in [
+            "bellwether add SOL -5% in 1h --json --data-dir /d",
+            "bellwether --json add --data-dir /d SOL -5% in 1h",
+            "bellwether --data-dir /d add SOL --json -5% in 1h",
+            "bellwether edit --json --data-dir=/d a1 SOL -5% in 1h",
+        ] {
+            let cli = parsed(line);
+            assert!(cli.global.json && cli.global.data_dir == Some("/d".into()), "{line}");
+            let Some(Command::Add { line: words } | Command::Edit { line: words, .. }) = cli.command else {
+                panic!("{line}")
+            };
+            assert_eq!(words.join(" "), "SOL -5% in 1h", "{line}");
+        }
+        let cli = parsed("bellwether add -- SOL --json");
+        assert!(!cli.global.json, "behind a bare -- stand words");
+        assert!(parsed("bellwether --json prices add").global.json, "an instrument may be called so");
+    }
+}

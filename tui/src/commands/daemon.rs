@@ -1,0 +1,231 @@
+//! `bellwether daemon`: becomes the daemon, in the foreground.
+
+use std::{path::PathBuf, time::Duration};
+
+use bellwether_core::config::{Config, LogFormat};
+use bellwether_daemon::{Daemon, Options, Running};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    cli::Global,
+    config_file::{self, Loaded},
+    error::UserError,
+    folders::Folders,
+};
+
+/// How long stopping may take before the process ends all the same.
+const STOPPING: Duration = Duration::from_secs(10);
+
+/// Runs the daemon until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+pub(super) fn run(global: &Global) -> anyhow::Result<()> {
+    let folders = Folders::find(global)?;
+    let loaded = config_file::load(&folders.config, global.config.is_some())?;
+    check(&loaded)?;
+    log_to_stderr(&loaded.config)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let done = runtime.block_on(serve(global, &folders, loaded.config));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+/// What the daemon itself would find wrong with a configuration.
+pub(super) fn check(loaded: &Loaded) -> Result<(), UserError> {
+    bellwether_daemon::check(&loaded.config).map_err(|wrong| loaded.placed(&wrong))?;
+    filter(&loaded.config).map(drop)
+}
+
+/// What the daemon of these folders is started with. The demo's market is simulated, its data temporary.
+pub(super) fn options(global: &Global, folders: &Folders, mut config: Config) -> Options {
+    if global.demo {
+        config.feeds.simulated.enabled = true;
+        // No network and no costs: a simulated price must not send a real text message.
+        config.channels.email = None;
+        config.channels.sms = None;
+        config.channels.webhook.clear();
+        let left = config.channel_names();
+        config.user.default_channels.retain(|name| left.contains(name));
+    }
+    Options { config, data: folders.data.clone(), runtime: folders.runtime.clone(), prefer: None }
+}
+
+async fn serve(global: &Global, folders: &Folders, config: Config) -> anyhow::Result<()> {
+    // Before anything starts: a signal that comes early must not end us halfway.
+    let mut signals = Signals::listen()?;
+    let temporary = global.demo.then(|| temporary_data(folders));
+    let folders = temporary.as_ref().map_or(folders, |(folders, _)| folders);
+    let mut inforce = options(global, folders, config);
+    let mut running = Daemon::start(inforce.clone()).await?;
+    tracing::info!(address = %running.file().address, version = %running.file().version, "ready");
+    if global.demo {
+        super::demo::furnish(running.file()).await?;
+    }
+    loop {
+        tokio::select! {
+            wish = signals.next() => match wish {
+                Wish::End => break,
+                Wish::Reload => running = reload(global, folders, running, &mut inforce).await?,
+            },
+            error = running.failed() => {
+                drop(tokio::time::timeout(STOPPING, running.stop()).await);
+                return Err(error);
+            }
+        }
+    }
+    tracing::info!("stopping");
+    tokio::select! {
+        stopped = running.stop() => stopped,
+        // A second signal: at once.
+        () = signals.end() => Err(UserError::new("stopped at once by a second signal").into()),
+        () = tokio::time::sleep(STOPPING) => Err(UserError::new("stopped with work unfinished; it is kept for the next start").into()),
+    }
+}
+
+/// Takes up a changed configuration. One that cannot be read or used changes nothing.
+async fn reload(
+    global: &Global,
+    folders: &Folders,
+    running: Running,
+    inforce: &mut Options,
+) -> anyhow::Result<Running> {
+    let loaded =
+        config_file::load(&folders.config, global.config.is_some()).and_then(|loaded| check(&loaded).map(|()| loaded));
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            tracing::error!("the configuration stays as it was: {error}");
+            return Ok(running);
+        }
+    };
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    // Clients that were told an address find the daemon there again.
+    let prefer = Some(running.address());
+    let wanted = Options { prefer, ..options(global, folders, loaded.config) };
+    running.stop().await?;
+    match Daemon::start(wanted.clone()).await {
+        Ok(running) => {
+            *inforce = wanted;
+            tracing::info!("the configuration was read again");
+            Ok(running)
+        }
+        Err(error) => {
+            tracing::error!("the configuration stays as it was: {error:#}");
+            inforce.prefer = prefer;
+            Daemon::start(inforce.clone()).await
+        }
+    }
+}
+
+/// A data folder for this process inside the demo's own folder; what demos left that were killed is removed.
+pub(super) fn temporary_data(folders: &Folders) -> (Folders, Temporary) {
+    let runtime = folders.runtime.clone();
+    for entry in std::fs::read_dir(&runtime).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(DEMO_DATA)).and_then(|pid| pid.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
+    let data = runtime.join(format!("{DEMO_DATA}{}", std::process::id()));
+    (Folders { data: data.clone(), ..folders.clone() }, Temporary { data, runtime })
+}
+
+/// How the demo's data folders are called, before the process that owns them.
+const DEMO_DATA: &str = "data-";
+
+/// Removes the demo's folders when dropped.
+#[derive(Debug)]
+pub(super) struct Temporary {
+    data: PathBuf,
+    runtime: PathBuf,
+}
+
+impl Temporary {
+    /// The folder of the data.
+    pub(super) fn path(&self) -> &std::path::Path {
+        &self.data
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.data));
+        drop(std::fs::remove_file(self.runtime.join("daemon.lock")));
+        // Only when nothing else is in it.
+        drop(std::fs::remove_dir(&self.runtime));
+    }
+}
+
+/// What a signal asks for.
+enum Wish {
+    /// SIGTERM, SIGINT.
+    End,
+    /// SIGHUP.
+    Reload,
+}
+
+/// The signals a daemon listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::End,
+            _ = self.interrupt.recv() => Wish::End,
+            _ = self.hangup.recv() => Wish::Reload,
+        }
+    }
+
+    /// SIGTERM or SIGINT.
+    async fn end(&mut self) {
+        while !matches!(self.next().await, Wish::End) {}
+    }
+}
+
+/// The log goes to standard error.
+fn log_to_stderr(config: &Config) -> Result<(), UserError> {
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(config)?).with_writer(std::io::stderr);
+    let set = match config.log.format {
+        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => {
+            use std::io::IsTerminal as _;
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            builder.with_ansi(colour).with_target(false).try_init()
+        }
+    };
+    set.map_err(|e| UserError::new(format!("cannot set up the log: {e}")))
+}
+
+/// What the log lets through. Libraries are quiet unless a filter names them.
+pub(super) fn filter(config: &Config) -> Result<EnvFilter, UserError> {
+    let level = &config.log.level;
+    let plain = ["error", "warn", "info", "debug", "trace"].contains(&level.as_str());
+    let text = if plain {
+        format!("warn,bellwether={level},bellwether_daemon={level},bellwether_tui={level}")
+    } else {
+        level.clone()
+    };
+    EnvFilter::try_new(text).map_err(|e| {
+        UserError::with_hint(
+            format!("`log.level` = \"{level}\" is no level and no filter: {e}"),
+            "expected error, warn, info, debug or trace, or a filter such as \"info,bellwether_daemon::ingest=debug\"",
+        )
+    })
+}

@@ -1,0 +1,81 @@
+//! `bellwether` alone: the dashboard, and a daemon in the background when none answers.
+
+use std::io::IsTerminal as _;
+
+use crate::{
+    cli::Global,
+    client::stream::Reconnect,
+    config_file,
+    error::UserError,
+    folders::Folders,
+    launch::{self, Absent},
+    out,
+    runtime::{self, DashboardOptions},
+};
+
+/// Opens the dashboard.
+pub(super) fn run(global: &Global) -> anyhow::Result<()> {
+    needs_a_terminal()?;
+    let folders = Folders::find(global)?;
+    on_a_runtime(async {
+        let file = match launch::find(&folders.runtime).await {
+            Ok(file) => file,
+            Err(Absent::Unusable(error)) => return Err(error.into()),
+            Err(Absent::NoFile(_) | Absent::NoAnswer(_)) => {
+                out::note("starting the daemon …");
+                launch::start(global, &folders).await?
+            }
+        };
+        let options = DashboardOptions {
+            address: file.address,
+            token: file.token,
+            simulated: file.simulated,
+            readonly: global.readonly,
+            reconnect: reconnect(&folders),
+            timezone: timezone(global, &folders),
+        };
+        runtime::run(options).await?;
+        out::note(
+            "The daemon keeps running and watches your alerts. `bellwether` opens this again; `bellwether list` shows the alerts.",
+        );
+        Ok(())
+    })
+}
+
+/// One sentence where there is no terminal to draw on.
+pub(super) fn needs_a_terminal() -> Result<(), UserError> {
+    let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() && !dumb {
+        return Ok(());
+    }
+    Err(UserError::new(
+        "the dashboard needs a terminal to draw on, and this is none; without one, use `bellwether daemon` to run the daemon and `bellwether watch` to see prices and firings",
+    ))
+}
+
+/// The user's time zone, where the configuration names one. What is wrong with the file is the daemon's to say.
+pub(super) fn timezone(global: &Global, folders: &Folders) -> Option<String> {
+    config_file::load(&folders.config, global.config.is_some()).ok().and_then(|loaded| loaded.config.user.timezone)
+}
+
+/// How the dashboard finds the daemon again: by the file that a new one writes.
+pub(super) fn reconnect(folders: &Folders) -> Reconnect {
+    let runtime = folders.runtime.clone();
+    Box::new(move || {
+        let runtime = runtime.clone();
+        Box::pin(async move {
+            match launch::read_daemon_file(&runtime) {
+                Ok(file) => Ok((file.address, file.token)),
+                Err(_) => Err(anyhow::anyhow!("no daemon has announced itself")),
+            }
+        })
+    })
+}
+
+/// Runs the dashboard's tasks.
+pub(super) fn on_a_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    done
+}

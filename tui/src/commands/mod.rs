@@ -1,0 +1,49 @@
+//! One file a subcommand, or a few that share their shape.
+
+mod alerts;
+mod backtest;
+mod daemon;
+mod dashboard;
+mod demo;
+mod events;
+mod notify;
+mod prices;
+mod settings;
+mod watch;
+
+use std::future::Future;
+
+use crate::cli::{Cli, Command, ConfigCommand, Notify};
+
+/// Does what the command line says.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+    let global = cli.global;
+    match cli.command {
+        None if global.demo => demo::run(&global),
+        None => dashboard::run(&global),
+        Some(Command::Demo) => demo::run(&global),
+        Some(Command::Daemon) => daemon::run(&global),
+        Some(Command::Add { line }) => wait(alerts::add(&global, &line)),
+        Some(Command::List) => wait(alerts::list(&global)),
+        Some(Command::Edit { id, line }) => wait(alerts::edit(&global, &id, &line)),
+        Some(Command::Pause { ids }) => wait(alerts::pause(&global, &ids, true)),
+        Some(Command::Resume { ids }) => wait(alerts::pause(&global, &ids, false)),
+        Some(Command::Snooze { id, duration }) => wait(alerts::snooze(&global, &id, &duration)),
+        Some(Command::Ack { ids }) => wait(alerts::acknowledge(&global, &ids)),
+        Some(Command::Rm { ids }) => wait(alerts::remove(&global, &ids)),
+        Some(Command::Prices { symbols }) => wait(prices::run(&global, &symbols)),
+        Some(Command::Watch { symbols, plain }) => wait(watch::run(&global, &symbols, plain)),
+        Some(Command::Events { limit, follow }) => wait(events::run(&global, limit, follow)),
+        Some(Command::Backtest(args)) => backtest::run(&global, &args),
+        Some(Command::Instruments { query }) => prices::instruments(&global, query.as_deref()),
+        Some(Command::Notify(Notify::Test { channel })) => wait(notify::test(&global, &channel)),
+        Some(Command::Notify(Notify::List)) => wait(notify::list(&global)),
+        Some(Command::Config(ConfigCommand::Example)) => settings::example(),
+        Some(Command::Config(ConfigCommand::Check)) => settings::check(&global),
+    }
+}
+
+/// Runs a command that talks to the daemon, on this thread.
+fn wait(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}

@@ -1,0 +1,145 @@
+//! `prices` and `instruments`.
+
+use bellwether_core::{
+    catalog::{Catalog, LookupError},
+    instrument::Symbol,
+    price::Price,
+    protocol::PriceView,
+    text::sanitize,
+    time::{Span, Timestamp},
+};
+
+use crate::{
+    cli::Global,
+    error::UserError,
+    launch,
+    out::{self, Align, Table},
+};
+
+/// Prints one table of current prices.
+pub(super) async fn run(global: &Global, symbols: &[String]) -> anyhow::Result<()> {
+    let symbols = resolve(symbols)?;
+    let client = launch::client(global).await?;
+    let prices = client.prices(&symbols, false).await?;
+    if global.json {
+        return out::json(&prices);
+    }
+    if prices.is_empty() {
+        out::note("no price has come yet; the first ones take a few seconds");
+        return Ok(());
+    }
+    let now = Timestamp::from(jiff::Timestamp::now());
+    let mut table = Table::new(&[
+        ("SYMBOL", Align::Left),
+        ("PRICE", Align::Right),
+        ("", Align::Left),
+        ("CHANGE", Align::Right),
+        ("AGE", Align::Right),
+        ("SOURCE", Align::Left),
+        ("NAME", Align::Left),
+    ]);
+    for price in &prices {
+        table.row(row(price, now));
+    }
+    table.print()
+}
+
+fn row(price: &PriceView, now: Timestamp) -> [String; 7] {
+    let ticker = &price.ticker;
+    let age = Span::from_seconds(ticker.age(now).as_seconds());
+    [
+        ticker.symbol.to_string(),
+        ticker.price.grouped(ticker.price.natural_places()),
+        price.currency.clone(),
+        ticker.change_24h_pct.map_or_else(|| "—".to_owned(), signed_pct),
+        if price.stale { format!("STALE {age}") } else { age.to_string() },
+        ticker.source.to_string(),
+        price.name.clone(),
+    ]
+}
+
+/// `+1.20 %`
+pub(super) fn signed_pct(change: Price) -> String {
+    let sign = if change.is_positive() { "+" } else { "" };
+    format!("{sign}{} %", change.grouped(2))
+}
+
+/// The instruments that somebody named, or which one was probably meant.
+pub(super) fn resolve(names: &[String]) -> Result<Vec<Symbol>, UserError> {
+    let catalog = Catalog::builtin();
+    let find = |name: &String| match catalog.resolve(name) {
+        Ok(instrument) => Ok(instrument.symbol),
+        Err(error) => {
+            let hint = match error {
+                LookupError::Unknown { suggestion: Some(symbol) } => format!("did you mean {symbol}?"),
+                LookupError::Unknown { suggestion: None } => "`bellwether instruments` lists all".to_owned(),
+                LookupError::Ambiguous { candidates } => {
+                    let names: Vec<String> = candidates.iter().map(ToString::to_string).collect();
+                    format!("several are called so: {}", names.join(", "))
+                }
+            };
+            Err(UserError::with_hint(format!("no instrument is called `{}`", sanitize(name)), hint))
+        }
+    };
+    names.iter().map(find).collect()
+}
+
+/// Prints the catalogue.
+pub(super) fn instruments(global: &Global, query: Option<&str>) -> anyhow::Result<()> {
+    let catalog = Catalog::builtin();
+    let wanted = query.unwrap_or_default().to_lowercase();
+    let found: Vec<_> = catalog
+        .instruments()
+        .iter()
+        .filter(|i| {
+            let names = [i.symbol.to_string(), i.name.clone()];
+            names.iter().chain(&i.aliases).any(|name| name.to_lowercase().contains(&wanted))
+        })
+        .collect();
+    if global.json {
+        return out::json(&found);
+    }
+    if found.is_empty() {
+        out::note("no instrument's symbol, name or alias holds that; `bellwether instruments` lists all");
+        return Ok(());
+    }
+    let mut table = Table::new(&[
+        ("SYMBOL", Align::Left),
+        ("NAME", Align::Left),
+        ("CLASS", Align::Left),
+        ("IN", Align::Left),
+        ("PRICES FROM", Align::Left),
+        ("ALSO CALLED", Align::Left),
+    ]);
+    for i in found {
+        let feeds: Vec<&str> = i.providers.iter().map(|p| p.feed.as_str()).collect();
+        table.row([
+            i.symbol.to_string(),
+            i.name.clone(),
+            i.class.to_string(),
+            i.currency.clone(),
+            feeds.join(", "),
+            i.aliases.join(", "),
+        ]);
+    }
+    table.print()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_nobody_has_gets_a_suggestion() {
+        assert_eq!(resolve(&["xbt".to_owned()]).expect("an alias")[0].as_str(), "BTC");
+        let said = resolve(&["BITCON".to_owned()]).expect_err("a slip").to_string();
+        assert!(said.contains("did you mean BTC?"), "{said}");
+        assert!(!resolve(&["\u{1b}[31m".to_owned()]).expect_err("evil").to_string().contains('\u{1b}'));
+    }
+
+    #[test]
+    fn changes_carry_their_sign() {
+        let show = |text: &str| signed_pct(text.parse().expect(text));
+        assert_eq!([show("1.2"), show("-0.42"), show("0")], ["+1.20 %", "-0.42 %", "0.00 %"]);
+    }
+}

@@ -1,0 +1,159 @@
+//! Finds the daemon that answers, or starts one in the background.
+
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use bellwether_core::protocol::{DAEMON_FILE, DaemonFile, PROTOCOL};
+
+use crate::{cli::Global, client::ApiClient, error::UserError, folders::Folders};
+
+/// How long a daemon that was started may take to answer.
+const STARTING: Duration = Duration::from_secs(15);
+/// How often it is looked for while it starts.
+const LOOK: Duration = Duration::from_millis(20);
+/// From which size the log of a daemon in the background is put aside, in bytes.
+const LARGEST_LOG: u64 = 5 << 20;
+
+/// Why no daemon was found.
+#[derive(Debug)]
+pub enum Absent {
+    /// There is no `daemon.json`.
+    NoFile(PathBuf),
+    /// There is one, and nobody answers at its address.
+    NoAnswer(String),
+    /// It cannot be read, or speaks another protocol.
+    Unusable(UserError),
+}
+
+/// Reads `daemon.json`.
+pub fn read_daemon_file(runtime: &Path) -> Result<DaemonFile, Absent> {
+    let path = runtime.join(DAEMON_FILE);
+    let text = fs::read_to_string(&path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Absent::NoFile(path.clone()),
+        _ => Absent::Unusable(UserError::new(format!("cannot read {}: {e}", path.display()))),
+    })?;
+    let file: DaemonFile = serde_json::from_str(&text).map_err(|_| {
+        Absent::Unusable(UserError::with_hint(
+            format!("{} is not what a bellwether daemon writes", path.display()),
+            "remove it, and start the daemon again: bellwether daemon",
+        ))
+    })?;
+    if file.protocol != PROTOCOL {
+        return Err(Absent::Unusable(UserError::with_hint(
+            format!(
+                "the daemon at {} has version {} and this program {}: they do not understand each other",
+                file.address,
+                file.version,
+                env!("CARGO_PKG_VERSION")
+            ),
+            "stop that daemon and start it with this program: bellwether daemon",
+        )));
+    }
+    Ok(file)
+}
+
+/// The daemon that answers.
+pub async fn find(runtime: &Path) -> Result<DaemonFile, Absent> {
+    let file = read_daemon_file(runtime)?;
+    match ApiClient::new(&file.address, &file.token).health().await {
+        Ok(_) => Ok(file),
+        Err(_) => Err(Absent::NoAnswer(file.address)),
+    }
+}
+
+/// A client of the daemon that answers, or what to do when none does.
+pub async fn client(global: &Global) -> Result<ApiClient, UserError> {
+    let folders = Folders::find(global)?;
+    let start = start_command(global);
+    match find(&folders.runtime).await {
+        Ok(file) => Ok(ApiClient::new(&file.address, &file.token)),
+        Err(Absent::NoFile(path)) => Err(UserError::with_hint(
+            format!("no daemon is running: there is no {}", path.display()),
+            format!("start one with `{start}`, or open the dashboard with `bellwether`, which does"),
+        )),
+        Err(Absent::NoAnswer(address)) => Err(UserError::with_hint(
+            format!("the daemon that was at {address} does not answer"),
+            format!("start it again with `{start}`"),
+        )),
+        Err(Absent::Unusable(error)) => Err(error),
+    }
+}
+
+/// What to type to start the daemon that these flags speak of.
+fn start_command(global: &Global) -> String {
+    let mut command = "bellwether daemon".to_owned();
+    if global.demo {
+        command.push_str(" --demo");
+    }
+    for (flag, value) in [("--config", &global.config), ("--data-dir", &global.data_dir)] {
+        if let Some(value) = value {
+            command = format!("{command} {flag} {}", value.display());
+        }
+    }
+    command
+}
+
+/// Starts `bellwether daemon` in the background, away from this terminal, and waits until it answers.
+pub async fn start(global: &Global, folders: &Folders) -> anyhow::Result<DaemonFile> {
+    let program = std::env::current_exe()
+        .map_err(|e| UserError::new(format!("cannot find this program to start its daemon: {e}")))?;
+    fs::DirBuilder::new().recursive(true).create(&folders.data).map_err(|e| {
+        UserError::with_hint(
+            format!("cannot use the folder {}: {e}", folders.data.display()),
+            "name one that can be written, with --data-dir",
+        )
+    })?;
+    let log = folders.data.join("daemon.log");
+    // What an earlier daemon said last is worth keeping, but not for ever.
+    if fs::metadata(&log).is_ok_and(|about| about.len() > LARGEST_LOG) {
+        drop(fs::rename(&log, folders.data.join("daemon.log.1")));
+    }
+    let before = fs::metadata(&log).map_or(0, |about| about.len());
+    let open = || OpenOptions::new().create(true).append(true).mode(0o600).open(&log);
+    let output = open().map_err(|e| {
+        UserError::with_hint(format!("cannot write {}: {e}", log.display()), "name another folder with --data-dir")
+    })?;
+    let mut command = Command::new(program);
+    if let Some(config) = &global.config {
+        command.arg("--config").arg(config);
+    }
+    if let Some(data) = &global.data_dir {
+        command.arg("--data-dir").arg(data);
+    }
+    let mut child = command
+        .arg("daemon")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(output)
+        // A group of its own: Ctrl-C in this terminal is not meant for it.
+        .process_group(0)
+        .spawn()
+        .map_err(|e| UserError::new(format!("cannot start the daemon: {e}")))?;
+    let deadline = tokio::time::Instant::now() + STARTING;
+    loop {
+        if let Ok(file) = find(&folders.runtime).await {
+            return Ok(file);
+        }
+        if let Ok(Some(_)) = child.try_wait() {
+            let all = fs::read(&log).unwrap_or_default();
+            let new = all.get(usize::try_from(before).unwrap_or(0)..).unwrap_or_default();
+            let said = String::from_utf8_lossy(new).into_owned();
+            let said = said.trim().strip_prefix("error: ").unwrap_or(said.trim());
+            return Err(UserError::new(format!("the daemon did not start: {said}")).into());
+        }
+        if tokio::time::Instant::now() > deadline {
+            return Err(UserError::with_hint(
+                "the daemon was started and does not answer",
+                format!("read {}", log.display()),
+            )
+            .into());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
