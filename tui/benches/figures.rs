@@ -1,0 +1,318 @@
+//! The figures of `docs/performance.md`, measured on the real program in its release build:
+//!
+//! ```sh
+//! cargo bench -p bellwether --bench figures
+//! ```
+//!
+//! It prints one line a figure, with what it is compared with in the same run. Nothing is asserted: a busy machine is slow.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program for people who measure; it may end with a panic"
+)]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people, by the wall clock"
+)]
+
+use std::{
+    fs,
+    io::Read as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use bellwether_core::protocol::{DAEMON_FILE, DaemonFile, ServerFrame};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_bellwether");
+
+fn main() {
+    // `cargo test --benches` runs benches too; this one is only for `cargo bench`.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        start().await;
+        idle().await;
+        first_frame().await;
+        bare_commit();
+        latency().await;
+    });
+}
+
+/// A daemon of the release build in a folder of its own, ended when dropped.
+struct Daemon {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Daemon {
+    fn spawn(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        fs::write(&file, config).unwrap();
+        let child = program(&folder.path().join("data"), &file)
+            .arg("daemon")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, folder }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Waits until it answers that it is ready.
+    async fn ready(&self) -> DaemonFile {
+        let http = reqwest::Client::new();
+        loop {
+            if let Some(file) = fs::read(self.data().join(DAEMON_FILE))
+                .ok()
+                .and_then(|text| serde_json::from_slice::<DaemonFile>(&text).ok())
+                && let Ok(answer) = http.get(format!("{}/health/ready", file.address)).send().await
+                && answer.status().is_success()
+            {
+                return file;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Resident memory in MiB.
+    fn resident(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+
+    /// Processor time used so far, in seconds.
+    fn busy(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        // utime and stime in clock ticks, 100 a second on Linux.
+        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn program(data: &Path, config: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.env_remove("BELLWETHER_CONFIG").env_remove("BELLWETHER_DATA_DIR");
+    command.arg("--data-dir").arg(data).arg("--config").arg(config);
+    command
+}
+
+const SIMULATED: &str =
+    "[feeds.simulated]\nenabled = true\nrate = 50\n[channels.desktop]\nenabled = false\n[log]\nlevel = \"error\"\n";
+
+async fn start() {
+    let mut taken = Vec::new();
+    for _ in 0..20 {
+        let at = Instant::now();
+        let daemon = Daemon::spawn(SIMULATED);
+        daemon.ready().await;
+        taken.push(at.elapsed());
+    }
+    report("start of the daemon to health/ready", &mut taken, "150 ms");
+}
+
+async fn idle() {
+    let daemon = Daemon::spawn(SIMULATED);
+    let file = daemon.ready().await;
+    let http = reqwest::Client::new();
+    for level in [100, 1_000, 90_000, 100_000] {
+        let answer = http
+            .post(format!("{}/alerts", file.address))
+            .bearer_auth(&file.token)
+            .json(&serde_json::json!({"expr": format!("BTC crosses {level} each")}))
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
+    // The simulated past is written in the first seconds.
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let (before, at) = (daemon.busy(), Instant::now());
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let share = (daemon.busy() - before) / at.elapsed().as_secs_f64() * 100.0;
+    println!("daemon at 50 ticks/s, 102 instruments: {:.1} MiB resident (to reach: 30)", daemon.resident());
+    println!("daemon at 50 ticks/s: {share:.2} % of a core (to reach: 1)");
+}
+
+/// On a pseudo-terminal made by `script` (util-linux), whose own start is part of the figure.
+async fn first_frame() {
+    let daemon = Daemon::spawn(SIMULATED);
+    daemon.ready().await;
+    let mut taken = Vec::new();
+    for _ in 0..20 {
+        let line = format!(
+            "stty cols 120 rows 40; exec {PROGRAM} --data-dir {} --config {}",
+            daemon.data().display(),
+            daemon.folder.path().join("config.toml").display()
+        );
+        let at = Instant::now();
+        let mut child = Command::new("script")
+            .args(["-qfec", &line, "/dev/null"])
+            .env("TERM", "xterm-256color")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let (mut seen, mut buffer) = (Vec::new(), [0_u8; 8_192]);
+        while !seen.windows(10).any(|w| w == b"bellwether") {
+            let n = out.read(&mut buffer).unwrap();
+            assert!(n > 0, "the dashboard ended: {}", String::from_utf8_lossy(&seen));
+            seen.extend_from_slice(&buffer[..n]);
+        }
+        taken.push(at.elapsed());
+        drop(child.kill());
+        drop(child.wait());
+    }
+    report("first frame of the dashboard, from the start of the process", &mut taken, "50 ms");
+}
+
+/// What a commit of one row costs with nothing around it, for comparison.
+fn bare_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = rusqlite::Connection::open(folder.path().join("bare.db")).unwrap();
+    db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (a TEXT)").unwrap();
+    let mut taken = Vec::new();
+    for _ in 0..500 {
+        let at = Instant::now();
+        db.execute("INSERT INTO t VALUES ('x')", []).unwrap();
+        taken.push(at.elapsed());
+    }
+    report("beside: a bare commit of one row, synchronous=FULL", &mut taken, "-");
+}
+
+/// An exchange that speaks as Coinbase does and sends what it is given.
+async fn exchange(listener: TcpListener, mut frames: mpsc::Receiver<String>) {
+    let (socket, _) = listener.accept().await.unwrap();
+    let mut socket = tokio_tungstenite::accept_async(socket).await.unwrap();
+    while let Some(Ok(message)) = socket.next().await {
+        if message.is_text() {
+            break;
+        }
+    }
+    let products = r#"{"type":"subscriptions","channels":[{"name":"ticker","product_ids":["BTC-USD","ETH-USD"],"account_ids":null}]}"#;
+    socket.send(Message::text(products)).await.unwrap();
+    while let Some(frame) = frames.recv().await {
+        if socket.send(Message::text(frame)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn ticker(product: &str, cents: u64) -> String {
+    let now = jiff::Timestamp::now();
+    format!(
+        r#"{{"type":"ticker","sequence":1,"product_id":"{product}","price":"{}.{:02}","open_24h":"60000","volume_24h":"1","low_24h":"1","high_24h":"2","side":"sell","time":"{now:.6}","trade_id":1,"last_size":"1"}}"#,
+        cents / 100,
+        cents % 100
+    )
+}
+
+async fn latency() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    let (send, frames) = mpsc::channel(64);
+    tokio::spawn(exchange(listener, frames));
+    let config = format!(
+        "[feeds.coinbase]\nws_url = \"ws://{address}\"\nsilence = \"10m\"\n[feeds.coingecko]\nenabled = false\n[feeds.yahoo]\nenabled = false\n[channels.desktop]\nenabled = false\n[log]\nlevel = \"error\"\n"
+    );
+    let daemon = Daemon::spawn(&config);
+    let file = daemon.ready().await;
+    let http = reqwest::Client::new();
+    let made = http
+        .post(format!("{}/alerts", file.address))
+        .bearer_auth(&file.token)
+        .json(&serde_json::json!({"expr": "BTC crosses 60000 each"}))
+        .send()
+        .await
+        .unwrap();
+    assert!(made.status().is_success(), "{made:?}");
+    let mut client = subscribe(&file).await;
+    send.send(ticker("BTC-USD", 5_999_900)).await.unwrap();
+    next(&mut client, |frame| matches!(frame, ServerFrame::Price { .. })).await;
+
+    let mut firings = Vec::new();
+    for n in 0..1_000_u64 {
+        let at = Instant::now();
+        send.send(ticker("BTC-USD", if n % 2 == 0 { 6_000_100 } else { 5_999_900 } + n % 7)).await.unwrap();
+        next(&mut client, |frame| matches!(frame, ServerFrame::Firing { .. })).await;
+        firings.push(at.elapsed());
+    }
+    report("tick sent to its firing (committed, FULL) on a WebSocket client", &mut firings, "20 ms p99");
+
+    let mut prices = Vec::new();
+    for n in 0..200_u64 {
+        let at = Instant::now();
+        let cents = 300_000 + n;
+        let wanted = format!("{}.{:02}", cents / 100, cents % 100).parse::<bellwether_core::price::Price>().unwrap();
+        send.send(ticker("ETH-USD", cents)).await.unwrap();
+        next(&mut client, |frame| matches!(frame, ServerFrame::Price { ticker, .. } if ticker.price == wanted)).await;
+        prices.push(at.elapsed());
+        // Between the beats of the conflation, at no fixed distance.
+        tokio::time::sleep(Duration::from_millis(10 + (n * 37) % 90)).await;
+    }
+    report("tick sent to its price frame on a WebSocket client (10 Hz)", &mut prices, "110 ms p99");
+
+    let metrics = http.get(format!("{}/metrics", file.address)).send().await.unwrap().text().await.unwrap();
+    for line in metrics.lines().filter(|l| l.starts_with("notifier_tick_to_commit_seconds")) {
+        println!("    {line}");
+    }
+}
+
+type Client = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
+
+async fn subscribe(file: &DaemonFile) -> Client {
+    let address = file.address.replacen("http", "ws", 1);
+    let mut request = format!("{address}/prices/ws").into_client_request().unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {}", file.token).parse().unwrap());
+    tokio_tungstenite::connect_async(request).await.unwrap().0
+}
+
+async fn next(client: &mut Client, wanted: impl Fn(&ServerFrame) -> bool) {
+    while let Some(Ok(message)) = client.next().await {
+        if let Message::Text(text) = message
+            && serde_json::from_str::<ServerFrame>(&text).is_ok_and(|frame| wanted(&frame))
+        {
+            return;
+        }
+    }
+    panic!("the daemon hung up");
+}
+
+fn report(what: &str, taken: &mut [Duration], to_reach: &str) {
+    taken.sort();
+    let at = |share: f64| taken[((taken.len() - 1) as f64 * share).round() as usize].as_secs_f64() * 1_000.0;
+    println!(
+        "{what}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms over {} (to reach: {to_reach})",
+        at(0.5),
+        at(0.99),
+        at(1.0),
+        taken.len()
+    );
+}
