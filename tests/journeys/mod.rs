@@ -1,0 +1,10 @@
+//! Whole journeys through the real program: from a price on a socket to a message at somebody else's.
+
+mod dashboard;
+mod delivered;
+mod demo;
+mod edited;
+mod first_alert;
+mod lost_feed;
+pub(crate) mod recorded;
+mod restarted;
