@@ -234,6 +234,20 @@ pub(crate) fn channels(config: &Config, clock: &Clock) -> Result<Vec<Arc<dyn Cha
     Ok(channels)
 }
 
+/// How an attempt ended, in one word, as the tables of the channels' tests write it.
+#[cfg(test)]
+pub(super) fn word(result: &Result<Receipt, SendError>) -> &'static str {
+    match result {
+        Ok(_) => "sent",
+        Err(SendError::Retry { .. }) => "retry",
+        Err(SendError::Doubtful { .. }) => "doubtful",
+        Err(SendError::Ambiguous { .. }) => "ambiguous",
+        Err(SendError::Permanent { .. }) => "permanent",
+        Err(SendError::Refused { .. }) => "refused",
+        Err(SendError::Gone { .. }) => "gone",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::*;
+use super::{super::channel::word, *};
 
 const PASSWORD: &str = "canary7a3f";
 
@@ -159,18 +159,6 @@ fn message(title: &str, body: &str) -> Outgoing {
     let mut message = Outgoing::message("channel.test", title, body, Timestamp::from_seconds(1_700_000_000));
     message.key = "d12".to_owned();
     message
-}
-
-fn word(result: &Result<Receipt, SendError>) -> &'static str {
-    match result {
-        Ok(_) => "sent",
-        Err(SendError::Retry { .. }) => "retry",
-        Err(SendError::Doubtful { .. }) => "doubtful",
-        Err(SendError::Ambiguous { .. }) => "ambiguous",
-        Err(SendError::Permanent { .. }) => "permanent",
-        Err(SendError::Refused { .. }) => "refused",
-        Err(SendError::Gone { .. }) => "gone",
-    }
 }
 
 #[tokio::test]

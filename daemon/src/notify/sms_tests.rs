@@ -3,7 +3,10 @@ use std::collections::VecDeque;
 use bellwether_core::{config::Secret, time::Timestamp};
 
 use super::{
-    super::fake_http::{FakeHttp, Play, body},
+    super::{
+        channel::word,
+        fake_http::{FakeHttp, Play, body},
+    },
     *,
 };
 
@@ -48,18 +51,6 @@ fn clock() -> Clock {
 fn message(attempt: u32) -> Outgoing {
     let message = Outgoing::message("channel.test", "BTC above 60,000", "“sell”\r\nnow", clock().now());
     Outgoing { attempt, ..message }
-}
-
-fn word(result: &Result<Receipt, SendError>) -> &'static str {
-    match result {
-        Ok(_) => "sent",
-        Err(SendError::Retry { .. }) => "retry",
-        Err(SendError::Doubtful { .. }) => "doubtful",
-        Err(SendError::Ambiguous { .. }) => "ambiguous",
-        Err(SendError::Permanent { .. }) => "permanent",
-        Err(SendError::Refused { .. }) => "refused",
-        Err(SendError::Gone { .. }) => "gone",
-    }
 }
 
 #[tokio::test]

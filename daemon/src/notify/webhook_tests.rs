@@ -3,7 +3,10 @@ use sha2::Digest as _;
 use tokio::net::TcpListener;
 
 use super::{
-    super::fake_http::{FakeHttp, Play, body, header},
+    super::{
+        channel::word,
+        fake_http::{FakeHttp, Play, body, header},
+    },
     *,
 };
 
@@ -36,18 +39,6 @@ async fn outcome(receiver: &FakeHttp) -> Result<Receipt, SendError> {
 }
 
 /// What an answer means, in one word.
-fn word(result: &Result<Receipt, SendError>) -> &'static str {
-    match result {
-        Ok(_) => "sent",
-        Err(SendError::Retry { .. }) => "retry",
-        Err(SendError::Doubtful { .. }) => "doubtful",
-        Err(SendError::Ambiguous { .. }) => "ambiguous",
-        Err(SendError::Permanent { .. }) => "permanent",
-        Err(SendError::Refused { .. }) => "refused",
-        Err(SendError::Gone { .. }) => "gone",
-    }
-}
-
 #[tokio::test]
 async fn every_status_means_what_the_table_says_and_is_asked_once() {
     for (status, expected) in [
