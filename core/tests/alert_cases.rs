@@ -19,11 +19,18 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 const OWN: &str = include_str!("../../tests/data/alert-cases.json");
+const GUIDE: &str = include_str!("../../tests/data/guide-cases.json");
 const ALERT: AlertId = AlertId(1);
 
 #[test]
 fn every_worked_example_fires_as_written() {
     let failures = run_all(OWN, "alert-cases.json");
+    assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn every_tape_of_the_guide_fires_as_drawn() {
+    let failures = run_all(GUIDE, "guide-cases.json");
     assert!(failures.is_empty(), "{failures}");
 }
 
