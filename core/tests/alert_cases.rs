@@ -121,9 +121,9 @@ const fn word(direction: Direction) -> &'static str {
 }
 
 fn show(i: usize, firing: &Firing) -> String {
-    let Firing { price, direction, late, more, reason, .. } = firing;
+    let Firing { price, direction, late, more, .. } = firing;
     let price = price.map_or_else(|| "none".to_owned(), |p| p.to_string());
-    format!("i {i}, price {price}, dir {:?}, late {late}, more {more}: {reason}", direction.map(word))
+    format!("i {i}, price {price}, dir {:?}, late {late}, more {more}: {}", direction.map(word), firing.reason())
 }
 
 /// Everything around the evaluator: catalogue, stored alerts, stored memory.

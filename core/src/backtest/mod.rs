@@ -198,7 +198,8 @@ impl Backtest {
                 self.total.fired(firing.time, from);
                 self.runs[alert].count += 1;
                 self.runs[alert].quiet.fired(firing.time, from);
-                let Firing { symbol, time, price, reason, .. } = firing;
+                let reason = firing.reason().into_owned();
+                let Firing { symbol, time, price, .. } = firing;
                 out.push(BacktestFiring { alert, symbol, time, price, reason });
             }
         }

@@ -32,6 +32,7 @@ mod terms;
 mod tests;
 mod window;
 
+pub(crate) use self::reason::Untold;
 pub use self::{
     admission::{Admission, Rejection},
     cut::{AlertMemory, Cut, InstrumentMemory},
@@ -79,7 +80,6 @@ pub struct Evaluator {
     visits: Vec<(u32, Reached)>,
     /// What the terms of the running evaluation come to; kept for its memory, too.
     readings: Readings,
-    phrases: reason::Phrases,
 }
 
 /// How many alerts are evaluated at a stretch.
@@ -416,8 +416,7 @@ impl Evaluator {
                         if !manner.alone {
                             self.fired.insert(number, out.len());
                         }
-                        let phrases = &mut self.phrases;
-                        out.push(reason::firing(slot, &scene, outcome, &self.readings, manner.late, phrases));
+                        out.push(reason::firing(slot, &scene, outcome, &self.readings, manner.late));
                     }
                 }
             }

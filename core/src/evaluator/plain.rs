@@ -58,6 +58,11 @@ impl Plain {
         Decimal::new(self.numbers[which], u32::from(self.scales[which]))
     }
 
+    /// The word that [`Condition::keyword`] gives.
+    pub(super) fn keyword(&self) -> &'static str {
+        self.condition().keyword()
+    }
+
     pub(super) fn condition(&self) -> Condition {
         // They were prices before they were taken apart.
         let level = || Price::normal(self.number(0));

@@ -1,52 +1,193 @@
 //! A firing, and why it happened, in one sentence for people. Nothing here decides anything.
 
+use std::sync::Arc;
+
 use rust_decimal::Decimal;
 
 use super::{
     admission::Market,
     exact::Value,
+    plain::Plain,
     slot::Slot,
-    state::{Leg, Life},
+    state::Leg,
     step::{Outcome, Reading, Readings, Scene, shown},
-    style::Options,
+    style::{Options, Style},
 };
 use crate::{
-    condition::{Anchor, Comparison, Condition, Join, PriceRange},
-    firing::{Direction, Firing, FiringId, TermValue},
-    instrument::FeedId,
+    condition::{Anchor, ChannelName, Comparison, Condition, Join, Operand, PriceRange},
+    firing::{Direction, Firing, FiringId, Story, TermValue, Told},
     price::Price,
     time::Span,
 };
 
 /// The record of a firing of `slot`, which was just evaluated.
-pub(super) fn firing(
+///
+/// A plain alert, as nearly all are, is only noted here: nothing is allocated, nothing is put into words. Of the others the
+/// values are gone with the next price, so they are written out at once.
+pub(super) fn firing(slot: &Slot, scene: &Scene<'_>, outcome: Outcome, readings: &Readings, late: bool) -> Firing {
+    let market = |m: u32| &scene.markets[m as usize];
+    if let Some((condition, only)) = slot.plain() {
+        let market = market(only);
+        let story = Untold { style: Arc::clone(&slot.style), condition }.into();
+        return single(slot, scene, outcome, late, market, !market.delay.is_zero(), story);
+    }
+    slot.read(|terms, legs, _, _| {
+        let options = slot.options();
+        let markets = || legs.iter().flat_map(|leg| leg.markets()).map(market);
+        let delayed = markets().any(|m| !m.delay.is_zero());
+        let first = markets().next().unwrap_or(&scene.markets[0]);
+        let only = slot.single().map(market);
+        let previous = only.and_then(|m| m.track(options.session).before);
+        let name = |leg: &Leg| {
+            let mut out = String::with_capacity(32);
+            push_name(&mut out, *leg, scene.markets);
+            out
+        };
+        let names: Vec<String> = legs.iter().map(name).collect();
+        let readings = &readings[..terms.len()];
+        let teller =
+            Teller { style: &slot.style, terms, names: &names, readings, direction: outcome.direction, previous };
+        let story = teller.told().into();
+        if let Some(only) = only {
+            return single(slot, scene, outcome, late, only, delayed, story);
+        }
+        // Of equally new ones, the last in the order of instruments.
+        let last = |m: u32| market(m).track(options.session).last.as_ref();
+        let newest = slot.markets().into_iter().filter_map(last).max_by_key(|o| o.ts);
+        let source = newest.map_or_else(|| first.source(), |o| o.source);
+        Firing { price: None, previous, source, ..single(slot, scene, outcome, late, first, delayed, story) }
+    })
+}
+
+/// The record of an alert on one instrument.
+#[inline]
+fn single(
     slot: &Slot,
     scene: &Scene<'_>,
     outcome: Outcome,
-    readings: &Readings,
     late: bool,
-    phrases: &mut Phrases,
+    market: &Market,
+    delayed: bool,
+    story: Story,
 ) -> Firing {
-    slot.read(|terms, legs, life, _| {
-        let readings = &readings[..terms.len()];
-        let teller = Teller { scene, options: slot.options(), terms, legs, readings };
-        teller.firing(slot, life, outcome, late, phrases)
-    })
+    let options = slot.options();
+    let track = market.track(options.session);
+    let (time, count) = slot.time_and_count();
+    Firing {
+        id: FiringId { alert: slot.id, version: slot.version, number: count + 1 - outcome.fired },
+        owner: options.owner,
+        symbol: market.symbol,
+        time: time.unwrap_or(scene.rx),
+        received: scene.rx,
+        price: track.last.as_ref().map(|last| last.price),
+        previous: track.before,
+        direction: outcome.direction,
+        source: track.last.as_ref().map_or_else(|| market.source(), |last| last.source),
+        late,
+        more: outcome.fired - 1,
+        delayed,
+        urgent: options.urgent,
+        story,
+    }
+}
+
+/// Everything that is needed to put the firing of a plain alert into words, beside the firing itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Untold {
+    style: Arc<Style>,
+    condition: Plain,
+}
+
+impl Untold {
+    /// Writes everything out.
+    pub(crate) fn tell(&self, firing: &Firing) -> Told {
+        self.parts(firing).teller().told()
+    }
+
+    pub(crate) fn rule(&self, firing: &Firing) -> String {
+        self.parts(firing).teller().rule()
+    }
+
+    pub(crate) fn values(&self, firing: &Firing) -> Vec<TermValue> {
+        self.parts(firing).teller().values()
+    }
+
+    pub(crate) fn reason(&self, firing: &Firing) -> String {
+        self.parts(firing).teller().sentence()
+    }
+
+    pub(crate) fn keyword(&self) -> &'static str {
+        self.condition.keyword()
+    }
+
+    pub(crate) fn note(&self) -> Option<&str> {
+        self.style.options.note.as_deref()
+    }
+
+    pub(crate) fn via(&self) -> &[ChannelName] {
+        &self.style.options.via
+    }
+
+    fn parts(&self, firing: &Firing) -> Parts<'_> {
+        let condition = self.condition.condition();
+        let reference = match condition {
+            Condition::PercentFrom { reference, .. } => Some(Value::price(reference.decimal())),
+            _ => None,
+        };
+        let value = firing.price.map(|price| Value::price(price.decimal()));
+        Parts {
+            style: &self.style,
+            terms: [condition],
+            names: [Operand::Price(firing.symbol).to_string()],
+            readings: [Reading { value, reference, direction: firing.direction, ..Reading::default() }],
+            previous: firing.previous,
+        }
+    }
+}
+
+/// What a [`Teller`] borrows, of a plain alert.
+struct Parts<'a> {
+    style: &'a Style,
+    terms: [Condition; 1],
+    names: [String; 1],
+    readings: [Reading; 1],
+    previous: Option<Price>,
+}
+
+impl Parts<'_> {
+    fn teller(&self) -> Teller<'_> {
+        Teller {
+            style: self.style,
+            terms: &self.terms,
+            names: &self.names,
+            readings: &self.readings,
+            direction: self.readings[0].direction,
+            previous: self.previous,
+        }
+    }
 }
 
 /// Writes the terms alone, canonically: `BTC > 60000`.
 pub(super) fn push_terms(out: &mut String, terms: &[Condition], legs: &[Leg], join: Join, markets: &[Market]) {
     for (i, (term, leg)) in terms.iter().zip(legs).enumerate() {
         if i > 0 {
-            out.push_str(if join == Join::And { " and " } else { " or " });
+            out.push_str(joining(join));
         }
-        push_operand(out, *leg, markets);
+        push_name(out, *leg, markets);
         out.push(' ');
         term.push_to(out);
     }
 }
 
-fn push_operand(out: &mut String, leg: Leg, markets: &[Market]) {
+const fn joining(join: Join) -> &'static str {
+    match join {
+        Join::And => " and ",
+        Join::Or => " or ",
+    }
+}
+
+/// Writes an operand as the alert language does.
+fn push_name(out: &mut String, leg: Leg, markets: &[Market]) {
     for (i, market) in leg.markets().enumerate() {
         if i > 0 {
             out.push('/');
@@ -55,89 +196,56 @@ fn push_operand(out: &mut String, leg: Leg, markets: &[Market]) {
     }
 }
 
-/// The last end of a sentence: whatever fires at one price ends with the same words.
-#[derive(Debug, Default)]
-pub(super) struct Phrases {
-    value: Option<Value>,
-    previous: Option<Price>,
-    words: String,
-}
-
-impl Phrases {
-    /// `: 60,012.50 now, 59,987.10 before`
-    fn push_prices(&mut self, out: &mut String, value: Option<Value>, previous: Option<Price>) {
-        if self.value != value || self.previous != previous {
-            (self.value, self.previous) = (value, previous);
-            self.words.clear();
-            if let Some(value) = shown(value) {
-                self.words.push_str(": ");
-                push_people(&mut self.words, value);
-                self.words.push_str(" now");
-            }
-            if let Some(previous) = previous {
-                self.words.push_str(", ");
-                push_people(&mut self.words, previous);
-                self.words.push_str(" before");
-            }
-        }
-        out.push_str(&self.words);
-    }
-}
-
 /// What a firing is told from.
 struct Teller<'a> {
-    scene: &'a Scene<'a>,
-    options: &'a Options,
+    style: &'a Style,
     terms: &'a [Condition],
-    legs: &'a [Leg],
+    /// The operands of the terms, as the alert language writes them.
+    names: &'a [String],
     /// What the terms came to.
     readings: &'a [Reading],
+    direction: Option<Direction>,
+    /// The price before, for an alert on one instrument.
+    previous: Option<Price>,
 }
 
 impl Teller<'_> {
-    fn firing(&self, slot: &Slot, life: &Life, outcome: Outcome, late: bool, phrases: &mut Phrases) -> Firing {
-        let Self { scene, options, terms, legs, readings } = *self;
-        let markets = || legs.iter().flat_map(|leg| leg.markets()).map(|m| &scene.markets[m as usize]);
-        let single = slot.single().map(|m| scene.markets[m as usize].track(options.session));
-        let newest = if let Some(track) = single {
-            track.last.as_ref()
-        } else {
-            // Of equally new ones, the last in the order of instruments.
-            let last = |m: u32| scene.markets[m as usize].track(options.session).last.as_ref();
-            slot.markets().into_iter().filter_map(last).max_by_key(|o| o.ts)
-        };
-        let previous = single.and_then(|t| t.before);
-        let mut rule = String::with_capacity(64);
-        push_terms(&mut rule, terms, legs, options.join, scene.markets);
-        rule.push_str(&slot.style.text);
-        let value = |(i, reading): (usize, &Reading)| TermValue { term: self.term(i), value: shown(reading.value) };
-        let first = markets().next();
-        Firing {
-            id: FiringId { alert: slot.id, version: slot.version, number: life.count + 1 - outcome.fired },
-            owner: options.owner,
-            symbol: first.map_or_else(|| scene.markets[0].symbol, |m| m.symbol),
-            rule,
-            condition: self.keyword().to_owned(),
-            time: life.time.unwrap_or(scene.rx),
-            received: scene.rx,
-            price: single.and_then(|t| t.last).map(|o| o.price),
-            previous,
-            direction: outcome.direction,
-            values: readings.iter().enumerate().map(value).collect(),
-            source: newest.map_or_else(|| first.map_or(FeedId::Tape, Market::source), |o| o.source),
-            late,
-            more: outcome.fired - 1,
-            delayed: markets().any(|m| !m.delay.is_zero()),
-            reason: self.sentence(outcome, previous, phrases),
-            urgent: options.urgent,
-            note: options.note.clone(),
-            via: options.via.clone(),
+    fn told(&self) -> Told {
+        let Options { note, via, .. } = &self.style.options;
+        Told {
+            rule: self.rule(),
+            condition: self.keyword().into(),
+            values: self.values(),
+            reason: self.sentence(),
+            note: note.clone(),
+            via: via.clone(),
         }
+    }
+
+    fn rule(&self) -> String {
+        let mut out = String::with_capacity(64);
+        for place in 0..self.terms.len() {
+            if place > 0 {
+                out.push_str(joining(self.style.options.join));
+            }
+            self.push_term(&mut out, place);
+        }
+        out.push_str(&self.style.text);
+        out
+    }
+
+    fn values(&self) -> Vec<TermValue> {
+        let value = |(place, reading): (usize, &Reading)| {
+            let mut term = String::with_capacity(32);
+            self.push_term(&mut term, place);
+            TermValue { term, value: shown(reading.value) }
+        };
+        self.readings.iter().enumerate().map(value).collect()
     }
 
     /// The word that names the condition in the API and in metrics.
     fn keyword(&self) -> &'static str {
-        match (self.terms, self.options.join) {
+        match (self.terms, self.style.options.join) {
             ([one], _) => one.keyword(),
             (_, Join::And) => "and",
             (_, Join::Or) => "or",
@@ -145,37 +253,50 @@ impl Teller<'_> {
     }
 
     /// One term, canonically.
-    fn term(&self, place: usize) -> String {
-        let mut out = String::with_capacity(32);
-        let (term, leg) = (&self.terms[place..=place], &self.legs[place..=place]);
-        push_terms(&mut out, term, leg, Join::And, self.scene.markets);
-        out
+    fn push_term(&self, out: &mut String, place: usize) {
+        out.push_str(&self.names[place]);
+        out.push(' ');
+        self.terms[place].push_to(out);
     }
 
-    fn sentence(&self, outcome: Outcome, previous: Option<Price>, phrases: &mut Phrases) -> String {
+    fn sentence(&self) -> String {
         let mut out = String::with_capacity(96);
         if self.terms.len() == 1 {
-            self.one_term(&mut out, &self.readings[0], outcome.direction, previous);
-            phrases.push_prices(&mut out, self.readings[0].value, previous);
+            self.one_term(&mut out, &self.readings[0]);
+            self.push_prices(&mut out, self.readings[0].value);
         } else {
             self.several_terms(&mut out);
         }
-        if let Some(hold) = self.options.hold {
+        if let Some(hold) = self.style.options.hold {
             out.push_str(", held for ");
             out.push_str(&hold.to_string());
         }
         out
     }
 
+    /// `: 60,012.50 now, 59,987.10 before`
+    fn push_prices(&self, out: &mut String, value: Option<Value>) {
+        if let Some(value) = shown(value) {
+            out.push_str(": ");
+            push_people(out, value);
+            out.push_str(" now");
+        }
+        if let Some(previous) = self.previous {
+            out.push_str(", ");
+            push_people(out, previous);
+            out.push_str(" before");
+        }
+    }
+
     /// `BTC > 60000 (60,100.00 now) and ETH > 4000 (4,100.00 now)`; of an `or` only what is true.
     fn several_terms(&self, out: &mut String) {
-        let join = self.options.join;
+        let join = self.style.options.join;
         let told = (0..).zip(self.readings).filter(|(_, r)| join == Join::And || r.truth == Some(true));
         for (i, (place, reading)) in told.enumerate() {
             if i > 0 {
                 out.push_str(if join == Join::And { " and " } else { ", " });
             }
-            out.push_str(&self.term(place));
+            self.push_term(out, place);
             if let Some(value) = shown(reading.value) {
                 out.push_str(" (");
                 push_people(out, value);
@@ -185,8 +306,9 @@ impl Teller<'_> {
     }
 
     /// `BTC rose above 60,000.00: 60,012.50 now, 59,987.10 before`
-    fn one_term(&self, out: &mut String, reading: &Reading, direction: Option<Direction>, previous: Option<Price>) {
-        push_operand(out, self.legs[0], self.scene.markets);
+    fn one_term(&self, out: &mut String, reading: &Reading) {
+        let (direction, previous) = (self.direction, self.previous);
+        out.push_str(&self.names[0]);
         out.push(' ');
         match &self.terms[0] {
             Condition::Compare { cmp, level } => {

@@ -304,6 +304,19 @@ impl Slot {
         self.read(|terms, _, _, _| terms.iter().any(|t| t.family() == Family::Edge))
     }
 
+    /// Its condition and its instrument, if it has the plain form.
+    pub(super) fn plain(&self) -> Option<(Plain, u32)> {
+        self.full.is_none().then_some((self.plain, self.market))
+    }
+
+    /// Its own time, and how many times it has fired.
+    pub(super) fn time_and_count(&self) -> (Option<Timestamp>, u32) {
+        match &self.full {
+            Some(full) => (full.life.time, full.life.count),
+            None => ((self.time != NEVER).then_some(self.time), self.count),
+        }
+    }
+
     /// When it was last started afresh.
     pub(super) fn activated(&self) -> Timestamp {
         self.full.as_ref().map_or(self.activated, |full| full.life.activated)

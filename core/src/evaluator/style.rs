@@ -5,7 +5,10 @@ use std::{
     borrow::Borrow,
     collections::HashSet,
     hash::{BuildHasherDefault, Hash, Hasher},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use super::quick::Quick;
@@ -52,6 +55,8 @@ pub(super) struct Style {
     pub(super) text: Box<str>,
     /// The part of it that is evaluated.
     pub(super) evaluated: Box<str>,
+    /// How many alerts have it. Firings hold it too, for as long as somebody keeps them, and do not count.
+    alerts: AtomicU32,
 }
 
 impl Style {
@@ -59,7 +64,7 @@ impl Style {
         let whole = options.rule(Vec::new());
         let text = whole.to_string().into();
         let bare = Rule { until: None, via: Vec::new(), urgent: false, note: None, ..whole };
-        Self { options, text, evaluated: bare.to_string().into() }
+        Self { options, text, evaluated: bare.to_string().into(), alerts: AtomicU32::new(0) }
     }
 }
 
@@ -93,18 +98,22 @@ impl Hash for Known {
 impl Styles {
     /// The style with these options.
     pub(super) fn share(&mut self, options: Options) -> Arc<Style> {
-        if let Some(known) = self.0.get(&options) {
-            return Arc::clone(&known.0);
-        }
-        let style = Arc::new(Style::new(options));
-        self.0.insert(Known(Arc::clone(&style)));
+        let style = if let Some(known) = self.0.get(&options) {
+            Arc::clone(&known.0)
+        } else {
+            let style = Arc::new(Style::new(options));
+            self.0.insert(Known(Arc::clone(&style)));
+            style
+        };
+        // Only the evaluator counts, which is in one hand.
+        style.alerts.fetch_add(1, Ordering::Relaxed);
         style
     }
 
     /// Gives one back; the last one out closes the door.
     #[expect(clippy::needless_pass_by_value, reason = "the caller must not keep it")]
     pub(super) fn release(&mut self, style: Arc<Style>) {
-        if Arc::strong_count(&style) == 2 {
+        if style.alerts.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.0.remove(&style.options);
         }
     }

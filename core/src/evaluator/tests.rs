@@ -93,7 +93,7 @@ fn a_firing_says_why_in_numbers_for_people() {
     for (text, prices, reason) in cases {
         let tape: Vec<(&str, &str)> = prices.iter().map(|p| ("BTC", *p)).collect();
         let firings = play(&mut evaluator(&[text]), &tape);
-        assert_eq!(firings.iter().map(|f| f.reason.as_str()).collect::<Vec<_>>(), [*reason], "{text}");
+        assert_eq!(firings.iter().map(Firing::reason).collect::<Vec<_>>(), [*reason], "{text}");
     }
 }
 
@@ -105,10 +105,10 @@ fn a_firing_carries_what_its_messages_need() {
     assert_eq!(ids, ["a1.1.1", "a2.1.1", "a1.1.2"]);
     let first = &firings[0];
     assert!(first.delayed && first.urgent && !first.late);
-    assert_eq!((first.note.as_deref(), first.via.len(), first.condition.as_str()), (Some("sell"), 1, "above"));
+    assert_eq!((first.note(), first.via().len(), first.condition()), (Some("sell"), 1, "above"));
     assert_eq!((first.price, first.previous), ("11".parse().ok(), None));
     assert_eq!((firings[1].price, firings[1].delayed), (None, false));
-    let ratio = firings[1].values[0].value.map(|v| v.to_string());
+    let ratio = firings[1].values()[0].value.map(|v| v.to_string());
     assert_eq!(ratio.as_deref(), Some("3.333333333333333333"));
     assert_eq!(firings[2].previous, "9".parse().ok());
 }

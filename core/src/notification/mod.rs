@@ -138,16 +138,18 @@ impl Facts {
             remarks.push(format!("The same data would have fired it {} more times.", firing.more));
         }
         let is_late = words.now.since(firing.received) > LATE_AFTER;
-        let joined = if firing.condition == "or" { " or " } else { " and " };
-        let terms: Vec<String> = firing.values.iter().map(|v| term_in_words(&v.term, firing.direction)).collect();
+        let joined = if firing.condition() == "or" { " or " } else { " and " };
+        let values = firing.values();
+        let terms: Vec<String> = values.iter().map(|v| term_in_words(&v.term, firing.direction)).collect();
         let operand_and_condition = if terms.is_empty() { firing.symbol.to_string() } else { terms.join(joined) };
-        let rule = firing.rule.split(" note \"").next().unwrap_or_default();
+        let rule = firing.rule();
+        let rule = rule.split(" note \"").next().unwrap_or_default();
         Self {
             operand_and_condition: sanitize(&operand_and_condition),
-            price: firing.price.or_else(|| firing.values.first().and_then(|v| v.value)).map(shown),
-            reason: cut(&sanitize(&firing.reason), MAX_LINE).into_owned(),
+            price: firing.price.or_else(|| values.first().and_then(|v| v.value)).map(shown),
+            reason: cut(&sanitize(&firing.reason()), MAX_LINE).into_owned(),
             rule: cut(&sanitize(rule), MAX_LINE).into_owned(),
-            note: firing.note.as_deref().map(|note| cut(&sanitize(note), MAX_NOTE).into_owned()),
+            note: firing.note().map(|note| cut(&sanitize(note), MAX_NOTE).into_owned()),
             time: whole(firing.time),
             short_time: at(firing.time, "%m-%d %H:%M:%S %Z"),
             remarks,
@@ -176,8 +178,9 @@ impl Facts {
         if let Some(previous) = firing.previous {
             rows.push(("Before", with_currency(previous)));
         }
-        if firing.values.len() > 1 || firing.price.is_none() {
-            for term in &firing.values {
+        let values = firing.values();
+        if values.len() > 1 || firing.price.is_none() {
+            for term in values.iter() {
                 let value = term.value.map_or_else(|| "unknown".to_owned(), shown);
                 rows.push(("Term", format!("{}: {value}", sanitize(&term.term))));
             }
@@ -196,7 +199,7 @@ impl Facts {
     /// `{"type":"alert.fired","timestamp":"…","data":{…}}` as Standard Webhooks 1.0 recommends.
     fn json(&self, firing: &Firing, words: &Words<'_>, key: &str, title: &str) -> String {
         let values: Vec<_> = firing
-            .values
+            .values()
             .iter()
             .take(8)
             .map(|v| json!({ "term": cut(&sanitize(&v.term), 200), "value": v.value }))
@@ -211,7 +214,7 @@ impl Facts {
             "symbol": firing.symbol,
             "name": cut(&sanitize(words.name), 200),
             "currency": cut(&sanitize(words.currency), 16),
-            "condition": cut(&sanitize(&firing.condition), 64),
+            "condition": cut(&sanitize(firing.condition()), 64),
             "rule": self.rule,
             "reason": self.reason,
             "price": firing.price,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     alert::{AlertId, UserId},
-    firing::{FiringId, TermValue},
+    firing::{FiringId, TermValue, Told},
     instrument::FeedId,
 };
 
@@ -11,22 +11,25 @@ fn firing() -> Firing {
         id: FiringId { alert: AlertId(17), version: 2, number: 5 },
         owner: UserId::OWNER,
         symbol: "BTC".parse().expect("a symbol"),
-        rule: "BTC > 60000 every 1h via email note \"sell half\"".to_owned(),
-        condition: "above".to_owned(),
         time: "2026-11-22T13:03:05Z".parse().expect("a time"),
         received: "2026-11-22T13:03:06Z".parse().expect("a time"),
         price: Some(price("60012.5")),
         previous: Some(price("59987.1")),
         direction: None,
-        values: vec![TermValue { term: "BTC > 60000".to_owned(), value: Some(price("60012.5")) }],
         source: FeedId::Coinbase,
         late: false,
         more: 0,
         delayed: false,
-        reason: "BTC rose above 60,000: now 60,012.50 (before: 59,987.10)".to_owned(),
         urgent: false,
-        note: Some("sell half".to_owned()),
-        via: Vec::new(),
+        story: Told {
+            rule: "BTC > 60000 every 1h via email note \"sell half\"".to_owned(),
+            condition: "above".into(),
+            values: vec![TermValue { term: "BTC > 60000".to_owned(), value: Some(price("60012.5")) }],
+            reason: "BTC rose above 60,000: now 60,012.50 (before: 59,987.10)".to_owned(),
+            note: Some("sell half".to_owned()),
+            via: Vec::new(),
+        }
+        .into(),
     }
 }
 
@@ -110,10 +113,12 @@ fn a_simulated_market_is_never_taken_for_a_real_one() {
 fn an_evil_note_stays_text_in_every_form() {
     let evil = "a\r\nBcc: x@y\u{1b}]52;c;QQ\u{7}\u{9b}31m\u{202e}\0<img src=x onerror=1>\r\n.\r\n\"'&{{price}}";
     let mut firing = firing();
-    firing.note = Some(evil.repeat(40));
-    firing.reason = evil.to_owned();
-    firing.rule = format!("BTC > 1 note \"{evil}\"");
-    firing.values[0].term = format!("BTC > 1 {evil}");
+    let mut said = (*firing.told()).clone();
+    said.note = Some(evil.repeat(40));
+    said.reason = evil.to_owned();
+    said.rule = format!("BTC > 1 note \"{evil}\"");
+    said.values[0].term = format!("BTC > 1 {evil}");
+    firing.story = said.into();
     let told =
         Notification::of(&firing, "d1", &Words { name: evil, currency: evil, timezone: Some(evil), ..words(999) });
     for form in [&told.title, &told.body, &told.text, &told.html, &told.sms, &told.json] {

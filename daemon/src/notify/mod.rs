@@ -259,6 +259,8 @@ impl Notifier {
     /// Commits a group, then tells the world, then has it sent.
     async fn take(&mut self, mut group: Group) {
         group.settle();
+        // Here, not in the evaluator, and once for everybody who reads them.
+        group.firings.iter_mut().for_each(Firing::write_out);
         let routes = self.routes(&group.firings);
         let deliveries = self.commit(&group, &routes).await;
         let now = self.deps.clock.now();
@@ -267,7 +269,7 @@ impl Notifier {
         }
         // Only after the commit: a dashboard must never show a firing that the next start would not know.
         for firing in group.firings {
-            self.deps.metrics.triggered(&firing.condition);
+            self.deps.metrics.triggered(firing.condition());
             self.publish(Event::Fired(firing)).await;
         }
         for row in group.rows {
@@ -281,7 +283,7 @@ impl Notifier {
         let mut seen = HashSet::new();
         let mut routes = Vec::new();
         for firing in firings {
-            let names = if firing.via.is_empty() { &self.deps.channels.defaults } else { &firing.via };
+            let names = if firing.via().is_empty() { &self.deps.channels.defaults } else { firing.via() };
             let wanted = names.iter().map(|name| (firing.id, name.clone()));
             routes.extend(wanted.filter(|route| seen.insert(route.clone())));
         }

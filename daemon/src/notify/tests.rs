@@ -5,7 +5,7 @@ use std::{collections::VecDeque, path::Path};
 use bellwether_core::{
     alert::{AlertId, UserId},
     delivery::DeliveryId,
-    firing::TermValue,
+    firing::{TermValue, Told},
     instrument::FeedId,
     time::{Span, Timestamp},
 };
@@ -195,22 +195,25 @@ fn firing(alert: i64, number: u32, via: &[&str]) -> Firing {
         id: FiringId { alert: AlertId(alert), version: 1, number },
         owner: UserId::OWNER,
         symbol: "BTC".parse().expect("a symbol"),
-        rule: "BTC > 60000 each".to_owned(),
-        condition: "above".to_owned(),
         time: START,
         received: START,
         price: Some(price),
         previous: None,
         direction: None,
-        values: vec![TermValue { term: "BTC > 60000".to_owned(), value: Some(price) }],
         source: FeedId::Coinbase,
         late: false,
         more: 0,
         delayed: false,
-        reason: "BTC rose above 60,000".to_owned(),
         urgent: false,
-        note: None,
-        via: via.iter().map(|name| ChannelName::new(name)).collect(),
+        story: Told {
+            rule: "BTC > 60000 each".to_owned(),
+            condition: "above".into(),
+            values: vec![TermValue { term: "BTC > 60000".to_owned(), value: Some(price) }],
+            reason: "BTC rose above 60,000".to_owned(),
+            note: None,
+            via: via.iter().map(|name| ChannelName::new(name)).collect(),
+        }
+        .into(),
     }
 }
 

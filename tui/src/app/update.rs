@@ -177,8 +177,8 @@ fn on_firing(app: &mut App, firing: &Firing) -> Vec<Effect> {
     if app.screen != Screen::History {
         app.unseen = app.unseen.saturating_add(1);
     }
-    let note = firing.note.as_ref().map_or(String::new(), |note| format!(" ({note})"));
-    let news = text::sanitize(&format!("{} fired: {}{note}", firing.id.alert, firing.reason));
+    let note = firing.note().map_or(String::new(), |note| format!(" ({note})"));
+    let news = text::sanitize(&format!("{} fired: {}{note}", firing.id.alert, firing.reason()));
     app.toasts.push(Tone::Fired, news, app.now);
     if app.look.bell { vec![Effect::Bell] } else { Vec::new() }
 }

@@ -35,11 +35,11 @@ fn table(events: &[EventView]) -> Table {
         Table::new(&[("TIME", Align::Left), ("ALERT", Align::Right), ("WHAT", Align::Left), ("DELIVERY", Align::Left)]);
     for event in events {
         let fate: Vec<String> = event.deliveries.iter().map(fate).collect();
-        let mut what = event.firing.reason.clone();
+        let mut what = event.firing.reason().into_owned();
         if event.firing.late {
             what.push_str(" (late)");
         }
-        if let Some(note) = &event.firing.note {
+        if let Some(note) = event.firing.note() {
             what = format!("{what} — {note}");
         }
         table.row([

@@ -139,8 +139,8 @@ fn words(event: &Event, show: Show) -> Option<String> {
             format!("{:<10} {price:>14}  {change:>9}  {}", ticker.symbol, ticker.source)
         }
         Event::Fired(firing) => {
-            let note = firing.note.as_ref().map(|n| format!(" — {n}")).unwrap_or_default();
-            format!("{}  FIRED {}: {}{note}", firing.time, firing.id.alert, firing.reason)
+            let note = firing.note().map(|n| format!(" — {n}")).unwrap_or_default();
+            format!("{}  FIRED {}: {}{note}", firing.time, firing.id.alert, firing.reason())
         }
         Event::Delivery(delivery) => {
             let settled = delivery.state.is_final() || show == Show::Everything && delivery.attempts > 0;

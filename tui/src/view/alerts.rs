@@ -246,7 +246,7 @@ pub(super) fn details(app: &App, pen: &mut Pen<'_>, area: Rect, id: AlertId) {
         for firing in firings.iter().take(usize::from(area.height - y)) {
             let line = row(area, y);
             let x = pen.put(line, line.x, &format::moment(app, firing.time), theme.warn);
-            pen.put(line, x + 2, &firing.reason, Style::new());
+            pen.put(line, x + 2, &firing.reason(), Style::new());
             y += 1;
         }
     }

@@ -88,7 +88,7 @@ fn one(app: &App, pen: &mut Pen<'_>, line: Rect, firing: &Firing, deliveries: &[
     tail.push(piece(" ", Style::new()));
     let end = pen.pieces_right(line, &tail);
     let middle = Rect { width: end.saturating_sub(line.x + 1), ..line };
-    let x = pen.put(middle, x + 1, &firing.reason, Style::new());
+    let x = pen.put(middle, x + 1, &firing.reason(), Style::new());
     if firing.late {
         pen.put(middle, x + 1, "late", pen.theme.warn);
     }
@@ -97,7 +97,7 @@ fn one(app: &App, pen: &mut Pen<'_>, line: Rect, firing: &Firing, deliveries: &[
 fn details(app: &App, pen: &mut Pen<'_>, area: Rect, firing: &Firing, deliveries: &[&Delivery]) {
     let margin = u16::from(area.width > 8);
     let area = Rect { x: area.x + margin, width: area.width - 2 * margin, ..area };
-    pen.put(row(area, 0), area.x, &firing.rule, Style::new());
+    pen.put(row(area, 0), area.x, &firing.rule(), Style::new());
     let latency = firing.received.since(firing.time);
     let before = firing.previous.map_or(String::new(), |p| format!(" (before {})", format::price(p)));
     let at = format!(
@@ -109,10 +109,10 @@ fn details(app: &App, pen: &mut Pen<'_>, area: Rect, firing: &Firing, deliveries
         latency.as_millis()
     );
     pen.put(row(area, 1), area.x, &at, pen.theme.dim);
-    if let Some(note) = &firing.note {
+    if let Some(note) = firing.note() {
         pen.put(row(area, 2), area.x, note, pen.theme.accent);
     }
-    let first = if firing.note.is_some() { 3 } else { 2 };
+    let first = if firing.note().is_some() { 3 } else { 2 };
     if deliveries.is_empty() {
         pen.put(row(area, first), area.x, "no delivery is known of", pen.theme.dim);
     }

@@ -2,6 +2,7 @@
 
 use bellwether_core::{
     backtest::{BacktestAnswer, BacktestSummary},
+    firing::Told,
     time::Span,
 };
 use crossterm::event::KeyCode;
@@ -153,8 +154,8 @@ fn evil_text_from_outside_stays_text() {
     let mut row = fixture::alert(30, "BTC > 1", bellwether_core::alert::AlertState::Armed);
     row.alert.rule.note = Some(EVIL.to_owned());
     let mut firing = fixture::firing(30, 1, EVIL);
-    firing.note = Some(EVIL.to_owned());
-    firing.rule = EVIL.to_owned();
+    let told = (*firing.told()).clone();
+    firing.story = Told { note: Some(EVIL.to_owned()), rule: EVIL.to_owned(), ..told }.into();
     let feed = bellwether_core::event::FeedStatus {
         feed: bellwether_core::instrument::FeedId::Yahoo,
         state: bellwether_core::event::FeedState::BackingOff,
