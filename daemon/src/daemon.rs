@@ -35,7 +35,7 @@ use bellwether_core::{
 };
 use tokio::{
     net::TcpListener,
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -195,14 +195,12 @@ impl Daemon {
         });
 
         // The feeds last: no price before somebody listens.
-        let context = ingest::Context {
-            catalog,
-            observations: ticks_tx,
-            events: events_tx,
-            clock: clock.clone(),
-            metrics,
-            stop: stop.clone(),
-        };
+        let (news_tx, news) = mpsc::channel(ingest::desk::NEWS); // full: the feed waits, TCP pushes back
+        let (wanted_tx, wanted) = watch::channel(ingest::desk::Wanted::default());
+        let desk = ingest::desk::Desk { observations: ticks_tx, events: events_tx, wanted: wanted_tx };
+        roles.spawn(async move { ("desk", desk.run(news).await) });
+        let context =
+            ingest::Context { catalog, news: news_tx, wanted, clock: clock.clone(), metrics, stop: stop.clone() };
         ingest::start(&config, &assigned, &context, &mut roles);
         drop(context);
         if simulated {

@@ -68,7 +68,12 @@ impl Coingecko {
         loop {
             let begun = Instant::now();
             let mut silent = Vec::new();
-            for coins in self.instruments.chunks(PER_CALL) {
+            let wanted = link.wanted(&self.instruments);
+            if wanted.is_empty() {
+                link.wanted_changed().await?;
+                continue;
+            }
+            for coins in wanted.chunks(PER_CALL) {
                 while let Err(earliest) = self.budget.take(link.now()) {
                     tokio::time::sleep(earliest.since(link.now()).max(Span::from_millis(1)).into()).await;
                 }
@@ -94,7 +99,11 @@ impl Coingecko {
             }
             let names: Vec<&str> = silent.iter().map(|c| c.symbol.as_str()).collect();
             link.live((!names.is_empty()).then(|| clean(&format!("no price of {}", names.join(", "))))).await?;
-            tokio::time::sleep_until(begun + self.interval).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(begun + self.interval) => {}
+                // What was not wanted before is wanted soon; the budget keeps this from becoming a habit.
+                changed = link.wanted_beside(&self.instruments, &wanted) => changed?,
+            }
         }
     }
 

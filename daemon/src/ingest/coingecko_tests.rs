@@ -1,10 +1,13 @@
 //! The parser on recorded and broken answers, and the feed against a stand-in.
 
+use std::sync::Arc;
+
 use bellwether_core::{event::FeedState, retry::Backoff};
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::ingest::{
+    desk::Wanted,
     supervise::Feed,
     test_support::{Desk, StandIn, damaged, http_answer, instruments, json_answer},
 };
@@ -144,6 +147,27 @@ async fn nothing_is_asked_before_the_time_is_over() {
     assert_eq!(desk.ticks().await.len(), 1);
     assert!(refused.elapsed() > Duration::from_millis(950), "{:?}", refused.elapsed());
     desk.status(FeedState::Live).await;
+}
+
+#[tokio::test]
+async fn nothing_is_asked_for_that_is_not_wanted() {
+    let mut desk = Desk::new();
+    let want = |symbols: &[&str]| {
+        let symbols = symbols.iter().map(|s| s.parse().expect("a symbol")).collect();
+        Wanted(Arc::new([(FeedId::Coingecko, symbols)].into()))
+    };
+    desk.wanted.send_replace(want(&[]));
+    let stand_in = StandIn::serving(vec![json_answer(MARKETS)]).await;
+    start(&desk, &stand_in.base, &["BTC", "ETH"]);
+    desk.status(FeedState::Connecting).await;
+    desk.wanted.send_replace(want(&["BTC"]));
+    assert_eq!(desk.ticks().await.len(), 1);
+    desk.wanted.send_replace(want(&["BTC", "ETH"]));
+    // An answer or more may have been under way.
+    while !stand_in.requests().iter().any(|r| r.contains("ethereum")) {
+        desk.ticks().await;
+    }
+    assert!(!stand_in.requests()[0].contains("ethereum"), "nobody wanted it yet");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  coinbase/    (WebSocket)   ┐
-//!  coingecko.rs (polled)      ├─ parse ─▶ Link ─▶ observations ─▶ evaluate
-//!  yahoo.rs     (polled)      │             └───▶ events (FeedStatus) ─▶ hub
+//!  coingecko.rs (polled)      ├─ parse ─▶ Link ─▶ news ─▶ desk/ ─▶ observations ─▶ evaluate
+//!  yahoo.rs     (polled)      │                             └───▶ events (FeedStatus) ─▶ hub
 //!  simulated.rs (no network)  ┘
 //!  supervise.rs runs each of them, waits after a failure, and runs it again; http.rs asks for the polled ones
 //! ```
@@ -14,6 +14,7 @@
 
 mod coinbase;
 mod coingecko;
+pub(crate) mod desk;
 mod http;
 pub(crate) mod simulated;
 mod supervise;
@@ -30,10 +31,11 @@ use bellwether_core::{
     time::Span,
 };
 use rust_decimal::Decimal;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, links, metrics::Metrics};
+use crate::{clock::Clock, metrics::Metrics};
+use desk::{NewsSender, Wanted};
 use supervise::{Feed, Link, jittered, supervise};
 
 /// What every feed is given. All of it is shared; a clone is cheap.
@@ -41,10 +43,10 @@ use supervise::{Feed, Link, jittered, supervise};
 pub(crate) struct Context {
     /// All instruments.
     pub catalog: Arc<Catalog>,
-    /// Where prices go. Full: the feed waits.
-    pub observations: links::Observations,
-    /// Where the feeds tell how they are doing.
-    pub events: links::Events,
+    /// Where the feeds tell what they see and how they are doing. Full: the feed waits.
+    pub news: NewsSender,
+    /// What is wanted of feeds that are to be asked for no more than that.
+    pub wanted: watch::Receiver<Wanted>,
     /// Tells the time.
     pub clock: Clock,
     /// Counts what came and what was not believed.

@@ -6,18 +6,25 @@
 use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, time::Duration};
 
 use bellwether_core::{
-    event::{Event, FeedState, FeedStatus},
-    instrument::{FeedId, Instrument},
+    event::{FeedState, FeedStatus},
+    instrument::{FeedId, Instrument, Symbol},
     price::Price,
     retry::Backoff,
-    tick::Tick,
+    tick::{Candle, Tick},
     time::{Span, Timestamp},
 };
 use futures_util::FutureExt;
+use rust_decimal::Decimal;
 use tokio::time::Instant;
 
-use super::{Context, coinbase::Coinbase, coingecko::Coingecko, simulated::Simulated, yahoo::Yahoo};
-use crate::links::Observation;
+use super::{
+    Context,
+    coinbase::Coinbase,
+    coingecko::Coingecko,
+    desk::{News, Split, What, Whom},
+    simulated::Simulated,
+    yahoo::Yahoo,
+};
 
 /// How long data must have been good for the next failure to count as the first.
 const PROOF: Duration = Duration::from_mins(1);
@@ -122,7 +129,7 @@ pub(super) fn believable(instrument: &Instrument, price: Price) -> bool {
     price.is_positive() || instrument.allow_nonpositive
 }
 
-/// A feed's way out: prices to the evaluator, its state to everybody, and figures about both.
+/// A feed's way out: to the desk, which decides what of it goes on; and figures about it.
 pub(super) struct Link {
     feed: FeedId,
     instruments: u32,
@@ -144,7 +151,7 @@ impl Link {
 
     /// Hands over one price.
     pub(super) async fn tick(&mut self, tick: Tick) -> Result<(), Trouble> {
-        self.hand_over(Observation::Tick(tick), 1).await
+        self.hand_over(What::Tick(tick), 1).await
     }
 
     /// Hands over the prices of one answer.
@@ -153,14 +160,71 @@ impl Link {
             return Ok(());
         }
         let count = ticks.len() as u64;
-        self.hand_over(Observation::Batch(ticks), count).await
+        self.hand_over(What::Batch(ticks), count).await
     }
 
-    async fn hand_over(&mut self, observation: Observation, count: u64) -> Result<(), Trouble> {
-        self.context.observations.send(observation).await.map_err(|_| Trouble::end())?;
+    /// Hands over closed candles of one instrument, oldest first: a feed that is polled too seldom for its last prices to say
+    /// what happened in between (docs/alerts.md, B16.5).
+    #[allow(dead_code, reason = "for feeds to come")]
+    pub(super) async fn candles(&mut self, symbol: Symbol, candles: Vec<Candle>) -> Result<(), Trouble> {
+        if candles.is_empty() {
+            return Ok(());
+        }
+        let count = candles.len() as u64;
+        self.hand_over(What::Candles(symbol, candles), count).await
+    }
+
+    async fn hand_over(&mut self, what: What, count: u64) -> Result<(), Trouble> {
+        self.send(what).await?;
         self.context.metrics.ticks(self.feed, count);
         self.good_since.get_or_insert_with(Instant::now);
         Ok(())
+    }
+
+    async fn send(&self, what: What) -> Result<(), Trouble> {
+        self.context.news.send(News { feed: self.feed, what }).await.map_err(|_| Trouble::end())
+    }
+
+    /// The source has just proved that it lives, without a price: a heartbeat. Without prices and without this, an instrument
+    /// of a stream counts as silent after some seconds, and its reserve takes over.
+    pub(super) async fn alive(&mut self, whom: Whom) -> Result<(), Trouble> {
+        self.send(What::Alive(whom)).await
+    }
+
+    /// The feed does not deliver this instrument: refused, delisted, never acknowledged. Its next price says otherwise.
+    pub(super) async fn lost(&mut self, symbol: Symbol, why: &str) -> Result<(), Trouble> {
+        self.send(What::Lost(symbol, clean(why))).await
+    }
+
+    /// The source records a split: `ratio` new units for one old, from `at` on. To be told as often as the source says it.
+    #[allow(dead_code, reason = "for feeds to come")]
+    pub(super) async fn split(&mut self, symbol: Symbol, ratio: Decimal, at: Timestamp) -> Result<(), Trouble> {
+        self.send(What::Split(Split { symbol, ratio, at })).await
+    }
+
+    /// Those that the desk wants of this feed now. A polled feed asks for these and for nothing else.
+    pub(super) fn wanted(&self, instruments: &[Instrument]) -> Vec<Instrument> {
+        let wanted = self.context.wanted.borrow();
+        instruments.iter().filter(|i| wanted.of(self.feed, i.symbol)).cloned().collect()
+    }
+
+    /// Waits until what is wanted changes. It may be the same for this feed.
+    pub(super) async fn wanted_changed(&mut self) -> Result<(), Trouble> {
+        self.context.wanted.changed().await.map_err(|_| Trouble::end())
+    }
+
+    /// Waits until something is wanted of this feed that is not among `asked`.
+    pub(super) async fn wanted_beside(
+        &mut self,
+        instruments: &[Instrument],
+        asked: &[Instrument],
+    ) -> Result<(), Trouble> {
+        loop {
+            self.wanted_changed().await?;
+            if self.wanted(instruments).iter().any(|i| asked.iter().all(|a| a.symbol != i.symbol)) {
+                return Ok(());
+            }
+        }
     }
 
     /// A price was not believed.
@@ -197,7 +261,7 @@ impl Link {
         let (feed, instruments) = (self.feed, self.instruments);
         let status = FeedStatus { feed, state, instruments, since, next_attempt, trouble };
         self.status = Some(status.clone());
-        self.context.events.send(Event::Feed(status)).await.map_err(|_| Trouble::end())
+        self.send(What::Status(status)).await
     }
 
     fn was_good(&self) -> bool {
@@ -224,7 +288,7 @@ pub(super) async fn supervise(mut feed: Feed, mut link: Link, wait: Wait) -> any
     if let Some(status) = link.status.take().filter(|_| ended.remedy == Remedy::End) {
         // Nobody may be listening any more, and nobody needs to.
         let off = FeedStatus { state: FeedState::Off, since: link.now(), next_attempt: None, trouble: None, ..status };
-        link.context.events.try_send(Event::Feed(off)).ok();
+        link.context.news.try_send(News { feed: off.feed, what: What::Status(off) }).ok();
     }
     Ok(())
 }

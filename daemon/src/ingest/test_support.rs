@@ -1,6 +1,7 @@
 //! Stand-ins for providers, and the desk at which the evaluator and the hub would sit.
 
 use std::{
+    collections::VecDeque,
     io::Write,
     sync::{Arc, Mutex},
     time::Duration,
@@ -8,23 +9,24 @@ use std::{
 
 use bellwether_core::{
     catalog::Catalog,
-    event::{Event, FeedState, FeedStatus},
+    event::{FeedState, FeedStatus},
     instrument::{FeedId, Instrument},
     tick::Tick,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Context,
+    desk::{News, Wanted, What},
     supervise::{Feed, Link, Wait, supervise},
 };
-use crate::{clock::Clock, links::Observation, metrics::Metrics};
+use crate::{clock::Clock, metrics::Metrics};
 
 /// Long enough for a slow machine, short enough for a test that fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,49 +34,69 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Takes what a feed delivers.
 pub(super) struct Desk {
     pub(super) context: Context,
-    observations: mpsc::Receiver<Observation>,
-    events: mpsc::Receiver<Event>,
+    pub(super) wanted: watch::Sender<Wanted>,
+    news: mpsc::Receiver<News>,
+    /// What came while something else was waited for.
+    ticks: VecDeque<Vec<Tick>>,
+    others: VecDeque<What>,
 }
 
 impl Desk {
     pub(super) fn new() -> Self {
-        let (observations_tx, observations) = mpsc::channel(1_024);
-        let (events_tx, events) = mpsc::channel(1_024);
+        let (news_tx, news) = mpsc::channel(1_024);
+        let (wanted, wanted_rx) = watch::channel(Wanted::default());
         let context = Context {
             catalog: Arc::new(Catalog::builtin()),
-            observations: observations_tx,
-            events: events_tx,
+            news: news_tx,
+            wanted: wanted_rx,
             clock: Clock::system(),
             metrics: Metrics::new(),
             stop: CancellationToken::new(),
         };
-        Self { context, observations, events }
+        Self { context, wanted, news, ticks: VecDeque::new(), others: VecDeque::new() }
     }
 
     pub(super) fn run(&self, feed: Feed, id: FeedId, wait: Wait) -> JoinHandle<anyhow::Result<()>> {
         tokio::spawn(supervise(feed, Link::new(id, 1, self.context.clone()), wait))
     }
 
+    async fn take(&mut self) {
+        let news = tokio::time::timeout(PATIENCE, self.news.recv()).await;
+        match news.expect("news within half a minute").expect("the feed is gone").what {
+            What::Tick(tick) => self.ticks.push_back(vec![tick]),
+            What::Batch(ticks) => self.ticks.push_back(ticks),
+            other => self.others.push_back(other),
+        }
+    }
+
     /// The next status of that kind.
     pub(super) async fn status(&mut self, wanted: FeedState) -> FeedStatus {
-        let found = tokio::time::timeout(PATIENCE, async {
-            loop {
-                match self.events.recv().await {
-                    Some(Event::Feed(status)) if status.state == wanted => return status,
-                    Some(_) => {}
-                    None => panic!("the feed is gone"),
+        let is_wanted = |what: &What| match what {
+            What::Status(status) if status.state == wanted => Some(status.clone()),
+            _ => None,
+        };
+        self.other(is_wanted).await
+    }
+
+    /// The next news other than prices of which `pick` makes something; those before it are forgotten.
+    pub(super) async fn other<T>(&mut self, pick: impl Fn(&What) -> Option<T>) -> T {
+        loop {
+            while let Some(what) = self.others.pop_front() {
+                if let Some(found) = pick(&what) {
+                    return found;
                 }
             }
-        });
-        found.await.unwrap_or_else(|_| panic!("the feed never said {wanted:?}"))
+            self.take().await;
+        }
     }
 
     /// The prices of the next observation.
     pub(super) async fn ticks(&mut self) -> Vec<Tick> {
-        match tokio::time::timeout(PATIENCE, self.observations.recv()).await.expect("a price within half a minute") {
-            Some(Observation::Tick(tick)) => vec![tick],
-            Some(Observation::Batch(ticks)) => ticks,
-            other => panic!("expected prices, got {other:?}"),
+        loop {
+            if let Some(ticks) = self.ticks.pop_front() {
+                return ticks;
+            }
+            self.take().await;
         }
     }
 

@@ -81,9 +81,14 @@ impl Yahoo {
             Some(http) => http.clone(),
             None => self.http.insert(Http::new(&self.base)?).clone(),
         };
-        let parts = self.instruments.len().div_ceil(PER_CALL).max(1);
-        let gap = self.interval / u32::try_from(parts).unwrap_or(1);
         loop {
+            let wanted = link.wanted(&self.instruments);
+            if wanted.is_empty() {
+                link.wanted_changed().await?;
+                continue;
+            }
+            let parts = wanted.len().div_ceil(PER_CALL).max(1);
+            let gap = self.interval / u32::try_from(parts).unwrap_or(1);
             while let Err(earliest) = self.budget.take(link.now()) {
                 tokio::time::sleep(earliest.since(link.now()).max(Span::from_millis(1)).into()).await;
             }
@@ -93,7 +98,7 @@ impl Yahoo {
             self.part = part + 1;
             self.spread |= self.part == parts;
             let from = part * PER_CALL;
-            let asked = &self.instruments[from..self.instruments.len().min(from + PER_CALL)];
+            let asked = &wanted[from..wanted.len().min(from + PER_CALL)];
             let rows = match ask(&http, asked, &self.user_agents[self.agent % self.user_agents.len()], link).await {
                 Ok(rows) => rows,
                 Err(trouble) => {

@@ -28,6 +28,7 @@ use frame::{Frame, Malformed, parse};
 use products::Products;
 
 use super::{
+    desk::Whom,
     http::retry_after,
     supervise::{Link, Trouble, clean, describe},
 };
@@ -80,6 +81,9 @@ impl Coinbase {
                         Ok(Frame::Refused { message, reason }) => {
                             heard = Instant::now();
                             let rest = products.refuse(&message, &reason)?;
+                            for (symbol, why) in products.lost() {
+                                link.lost(symbol, &why).await?;
+                            }
                             if !rest.is_empty() {
                                 subscribe(&mut socket, &rest).await?;
                             }
@@ -89,6 +93,7 @@ impl Coinbase {
                         }
                         Ok(frame) => {
                             heard = Instant::now();
+                            let beaten = products.beaten(&frame);
                             match products.take(frame, now) {
                                 Ok(Some(tick)) => {
                                     if let Some(time) = tick.exchange_time {
@@ -97,7 +102,11 @@ impl Coinbase {
                                     link.tick(tick).await?;
                                     link.live(products.trouble()).await?;
                                 }
-                                Ok(None) => {}
+                                Ok(None) => {
+                                    if let Some(symbol) = beaten {
+                                        link.alive(Whom::One(symbol)).await?;
+                                    }
+                                }
                                 Err(reason) => link.rejected(reason),
                             }
                         }
@@ -110,6 +119,9 @@ impl Coinbase {
                     if unacknowledged && Instant::now() >= acknowledged_by {
                         unacknowledged = false;
                         products.check_acknowledged()?;
+                        for (symbol, why) in products.lost() {
+                            link.lost(symbol, &why).await?;
+                        }
                         if products.delivering() {
                             link.live(products.trouble()).await?;
                         }

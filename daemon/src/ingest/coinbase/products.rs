@@ -6,7 +6,7 @@ use std::{
 };
 
 use bellwether_core::{
-    instrument::{FeedId, Instrument},
+    instrument::{FeedId, Instrument, Symbol},
     tick::Tick,
     time::{Span, Timestamp},
 };
@@ -30,6 +30,8 @@ pub(super) struct Products {
     by_code: BTreeMap<String, Product>,
     /// Products that are not delivered, and why.
     dropped: BTreeMap<String, String>,
+    /// Those of them that nobody has been told of, with why.
+    lost: Vec<(Symbol, String)>,
     /// What each subscription held.
     chunks: Vec<BTreeSet<String>>,
     /// Whether this machine's clock differs from the exchange's by more than [`WARN_CLOCK`].
@@ -70,7 +72,7 @@ impl Products {
             .collect();
         let codes: Vec<&String> = by_code.keys().collect();
         let chunks = codes.chunks(CHUNK).map(|chunk| chunk.iter().map(|&code| code.clone()).collect()).collect();
-        Self { by_code, dropped: BTreeMap::new(), chunks, clock_differs: false }
+        Self { by_code, dropped: BTreeMap::new(), lost: Vec::new(), chunks, clock_differs: false }
     }
 
     pub(super) fn chunks(&self) -> Vec<Vec<String>> {
@@ -96,6 +98,19 @@ impl Products {
         (!said.is_empty()).then(|| clean(&said.join("; ")))
     }
 
+    /// What turned out not to be delivered since this was last asked, and why.
+    pub(super) fn lost(&mut self) -> Vec<(Symbol, String)> {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// The instrument whose last price this frame proves to hold still: a heartbeat of one that has delivered, and whose ticker
+    /// keeps up with its trades.
+    pub(super) fn beaten(&self, frame: &Frame) -> Option<Symbol> {
+        let Frame::Heartbeat { product, last_trade, .. } = frame else { return None };
+        let known = self.by_code.get(product).filter(|p| p.last.is_some() && p.frozen_since.is_none())?;
+        (known.trade.is_none() || known.trade >= *last_trade).then_some(known.instrument.symbol)
+    }
+
     /// A subscription was refused. Drops the products that the reason names and gives the rest of their chunks, to be subscribed again.
     pub(super) fn refuse(&mut self, message: &str, reason: &str) -> Result<Vec<String>, Trouble> {
         let words: BTreeSet<&str> = reason.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).collect();
@@ -117,7 +132,7 @@ impl Products {
         }
         for code in named {
             tracing::warn!(feed = "coinbase", product = code, reason, "a product was refused");
-            self.by_code.remove(&code);
+            self.lost.extend(self.by_code.remove(&code).map(|p| (p.instrument.symbol, reason.to_owned())));
             self.dropped.insert(code, reason.to_owned());
         }
         if self.by_code.is_empty() {
@@ -138,6 +153,7 @@ impl Products {
             return Err(Trouble::failed("the subscription was never acknowledged"));
         }
         for code in silent {
+            self.lost.extend(self.by_code.get(&code).map(|p| (p.instrument.symbol, "never acknowledged".to_owned())));
             self.dropped.insert(code, "never acknowledged".to_owned());
         }
         Ok(())
