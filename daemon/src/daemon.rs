@@ -48,6 +48,7 @@ use crate::{
     metrics::Metrics,
     notify,
     presence::Presence,
+    provider::Providers,
     record,
     store::Store,
 };
@@ -199,8 +200,15 @@ impl Daemon {
         let (wanted_tx, wanted) = watch::channel(ingest::desk::Wanted::default());
         let desk = ingest::desk::Desk { observations: ticks_tx, events: events_tx, wanted: wanted_tx };
         roles.spawn(async move { ("desk", desk.run(news).await) });
-        let context =
-            ingest::Context { catalog, news: news_tx, wanted, clock: clock.clone(), metrics, stop: stop.clone() };
+        let context = ingest::Context {
+            providers: Providers::open(&config, &store, &clock).await,
+            catalog,
+            news: news_tx,
+            wanted,
+            clock: clock.clone(),
+            metrics,
+            stop: stop.clone(),
+        };
         ingest::start(&config, &assigned, &context, &mut roles);
         drop(context);
         if simulated {

@@ -20,6 +20,8 @@ mod links;
 mod metrics;
 mod notify;
 mod presence;
+#[allow(dead_code, reason = "what history and search ask is on its way")]
+mod provider;
 mod record;
 mod store;
 

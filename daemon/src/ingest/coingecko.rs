@@ -6,65 +6,39 @@
 use std::{borrow::Cow, convert::Infallible, time::Duration};
 
 use bellwether_core::{
-    config::{self, CoingeckoPlan, Secret},
+    config,
     instrument::{FeedId, Instrument},
     price::Price,
-    rate::TokenBucket,
     tick::{DayStats, Tick},
-    time::{Span, Timestamp},
+    time::Timestamp,
 };
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderMap;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::{
-    http::{Answer, Http},
-    supervise::{Link, Trouble, believable, clean},
-};
+use super::supervise::{Link, Trouble, believable, clean};
+use crate::provider::{Priority, Provider};
 
 /// The most coins that one call may ask for.
 const PER_CALL: usize = 250;
-/// Where paid keys are served; at the other host they are an error.
-const PRO: &str = "https://pro-api.coingecko.com/api/v3";
 
 /// The feed.
 #[derive(Debug)]
 pub(super) struct Coingecko {
-    base: String,
-    key: Option<(&'static str, Secret)>,
+    provider: Provider,
     interval: Duration,
     instruments: Vec<Instrument>,
-    /// Every call counts, failed ones too: beyond three in a row, two an interval.
-    budget: TokenBucket,
-    http: Option<Http>,
 }
 
 impl Coingecko {
-    pub(super) fn new(config: &config::Coingecko, instruments: Vec<Instrument>) -> Self {
-        let header = match config.plan {
-            CoingeckoPlan::None => None,
-            CoingeckoPlan::Demo => Some("x-cg-demo-api-key"),
-            CoingeckoPlan::Pro => Some("x-cg-pro-api-key"),
-        };
-        let usual = config.base_url == config::Coingecko::default().base_url;
-        Self {
-            base: if usual && config.plan == CoingeckoPlan::Pro { PRO.to_owned() } else { config.base_url.clone() },
-            key: header.zip(config.api_key.clone()),
-            interval: config.interval.into(),
-            instruments,
-            budget: TokenBucket::new(3, Span::from_micros(config.interval.as_micros() / 2)),
-            http: None,
-        }
+    pub(super) fn new(config: &config::Coingecko, instruments: Vec<Instrument>, provider: Provider) -> Self {
+        Self { provider, interval: config.interval.into(), instruments }
     }
 
     /// Polls until a call fails.
     pub(super) async fn run(&mut self, link: &mut Link) -> Result<Infallible, Trouble> {
-        let http = match &self.http {
-            Some(http) => http.clone(),
-            None => self.http.insert(Http::new(&self.base)?).clone(),
-        };
         loop {
             let begun = Instant::now();
             let mut silent = Vec::new();
@@ -74,9 +48,6 @@ impl Coingecko {
                 continue;
             }
             for coins in wanted.chunks(PER_CALL) {
-                while let Err(earliest) = self.budget.take(link.now()) {
-                    tokio::time::sleep(earliest.since(link.now()).max(Span::from_millis(1)).into()).await;
-                }
                 let asked = Instant::now();
                 let ids: Vec<&str> = coins.iter().filter_map(|c| c.code_at(FeedId::Coingecko)).collect();
                 let query = [
@@ -86,10 +57,8 @@ impl Coingecko {
                     ("price_change_percentage", "24h"),
                     ("precision", "full"),
                 ];
-                let answer = http.get("coins/markets", &query, self.headers()?, link.now()).await?;
-                let said = said(&answer.body).map(|said| self.without_key(&said));
-                let body = answer.json(said.as_deref())?;
-                let rows = parse(body, coins, link.now()).ok_or_else(|| misunderstood(&answer, said))?;
+                let answer = self.provider.get("coins/markets", &query, HeaderMap::new(), Priority::Live).await?;
+                let rows = parse(&answer.body, coins, link.now()).ok_or_else(|| answer.not_understood())?;
                 link.answered(asked.elapsed());
                 for reason in rows.rejected {
                     link.rejected(reason);
@@ -106,66 +75,6 @@ impl Coingecko {
             }
         }
     }
-
-    fn headers(&self) -> Result<HeaderMap, Trouble> {
-        let mut headers = HeaderMap::new();
-        if let Some((name, key)) = &self.key {
-            let mut value = HeaderValue::from_str(key.expose())
-                .map_err(|_| Trouble::refused("api_key of feeds.coingecko holds characters that no key has"))?;
-            value.set_sensitive(true);
-            headers.insert(HeaderName::from_static(name), value);
-        }
-        Ok(headers)
-    }
-
-    /// A provider that repeats the key in its error must not bring it into our log.
-    fn without_key(&self, text: &str) -> String {
-        match &self.key {
-            Some((_, key)) if !key.expose().is_empty() => text.replace(key.expose(), "***"),
-            _ => text.to_owned(),
-        }
-    }
-}
-
-/// Good JSON that is no list of coins: an error under HTTP 200, or something else altogether.
-fn misunderstood(answer: &Answer, said: Option<String>) -> Trouble {
-    said.map_or_else(|| answer.not_understood(), |said| Trouble::refused(format!("refused under HTTP 200: {said}")))
-}
-
-/// The reason in any of the error bodies:
-/// `{"status":{"error_code":429,"error_message":"You've exceeded the Rate Limit. …"}}`,
-/// `{"error":{"status":{"error_code":10010,"error_message":"…"}}}`, `{"error":"coin not found"}`; Cloudflare's HTML has none.
-fn said(body: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Status {
-        error_code: Option<i64>,
-        error_message: Option<String>,
-    }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Error {
-        Text(String),
-        Inside { status: Status },
-    }
-    #[derive(Deserialize)]
-    struct Body {
-        status: Option<Status>,
-        error: Option<Error>,
-    }
-    let body: Body = serde_json::from_str(body).ok()?;
-    let status = match (body.status, body.error) {
-        (Some(status), _) | (None, Some(Error::Inside { status })) => status,
-        (None, Some(Error::Text(text))) => return Some(clean(&text)),
-        (None, None) => return None,
-    };
-    let text = status.error_message.unwrap_or_default();
-    let hint = match status.error_code {
-        Some(10_002) => " (set feeds.coingecko.api_key and plan)",
-        Some(10_010 | 10_011) => " (feeds.coingecko.plan does not fit the key)",
-        _ => "",
-    };
-    let code = status.error_code.map(|code| format!("{code} ")).unwrap_or_default();
-    Some(clean(&format!("{code}{text}{hint}")))
 }
 
 /// One coin of `/coins/markets`:

@@ -2,14 +2,22 @@
 
 use std::sync::Arc;
 
-use bellwether_core::{event::FeedState, retry::Backoff};
+use bellwether_core::{
+    config::{CoingeckoPlan, Config, Secret},
+    event::FeedState,
+    retry::Backoff,
+    time::Span,
+};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::ingest::{
-    desk::Wanted,
-    supervise::Feed,
-    test_support::{Desk, StandIn, damaged, http_answer, instruments, json_answer},
+use crate::{
+    ingest::{
+        desk::Wanted,
+        supervise::Feed,
+        test_support::{Desk, StandIn, damaged, http_answer, instruments, json_answer},
+    },
+    provider::Providers,
 };
 
 const MARKETS: &str = include_str!("../../../tests/data/captures/coingecko/coins_markets.json");
@@ -76,14 +84,17 @@ fn start(desk: &Desk, base: &str, symbols: &[&str]) -> JoinHandle<anyhow::Result
     fn soon(_: Backoff, _: u32) -> Span {
         Span::from_millis(1)
     }
-    let config = config::Coingecko {
+    let mut config = Config::default();
+    config.feeds.coingecko = config::Coingecko {
         base_url: base.to_owned(),
         api_key: Some(Secret::Value("CG-canary".to_owned())),
         plan: CoingeckoPlan::Demo,
         interval: Span::from_millis(20),
         ..config::Coingecko::default()
     };
-    desk.run(Feed::Coingecko(Coingecko::new(&config, instruments(symbols))), FeedId::Coingecko, soon)
+    let provider = Providers::new(&config, &[], None, &desk.context.clock, soon).coingecko;
+    let feed = Coingecko::new(&config.feeds.coingecko, instruments(symbols), provider);
+    desk.run(Feed::Coingecko(feed), FeedId::Coingecko, soon)
 }
 
 #[tokio::test]
@@ -168,12 +179,4 @@ async fn nothing_is_asked_for_that_is_not_wanted() {
         desk.ticks().await;
     }
     assert!(!stand_in.requests()[0].contains("ethereum"), "nobody wanted it yet");
-}
-
-#[test]
-fn a_paid_key_goes_to_the_paid_host() {
-    let config = config::Coingecko { plan: CoingeckoPlan::Pro, ..config::Coingecko::default() };
-    assert_eq!(Coingecko::new(&config, Vec::new()).base, PRO);
-    let own = config::Coingecko { base_url: "http://127.0.0.1:1".to_owned(), ..config };
-    assert_eq!(Coingecko::new(&own, Vec::new()).base, "http://127.0.0.1:1");
 }

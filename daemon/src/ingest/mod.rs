@@ -5,7 +5,7 @@
 //!  coingecko.rs (polled)      ├─ parse ─▶ Link ─▶ news ─▶ desk/ ─▶ observations ─▶ evaluate
 //!  yahoo.rs     (polled)      │                             └───▶ events (FeedStatus) ─▶ hub
 //!  simulated.rs (no network)  ┘
-//!  supervise.rs runs each of them, waits after a failure, and runs it again; http.rs asks for the polled ones
+//!  supervise.rs runs each of them, waits after a failure, and runs it again; the polled ones ask by crate::provider
 //! ```
 //!
 //! A parser is a pure function from a payload to prices; whatever it meets, it never panics, never makes a price of what is
@@ -15,7 +15,6 @@
 mod coinbase;
 mod coingecko;
 pub(crate) mod desk;
-mod http;
 pub(crate) mod simulated;
 mod supervise;
 #[cfg(test)]
@@ -34,7 +33,7 @@ use rust_decimal::Decimal;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, metrics::Metrics};
+use crate::{clock::Clock, metrics::Metrics, provider::Providers};
 use desk::{NewsSender, Wanted};
 use supervise::{Feed, Link, jittered, supervise};
 
@@ -47,6 +46,8 @@ pub(crate) struct Context {
     pub news: NewsSender,
     /// What is wanted of feeds that are to be asked for no more than that.
     pub wanted: watch::Receiver<Wanted>,
+    /// Whom the polled feeds ask.
+    pub providers: Providers,
     /// Tells the time.
     pub clock: Clock,
     /// Counts what came and what was not believed.
@@ -130,10 +131,14 @@ pub(crate) fn start(
         let count = u32::try_from(instruments.len()).unwrap_or(u32::MAX);
         let feed = match id {
             FeedId::Coinbase => Feed::Coinbase(coinbase::Coinbase::new(&config.feeds.coinbase, instruments)),
-            FeedId::Coingecko => Feed::Coingecko(coingecko::Coingecko::new(&config.feeds.coingecko, instruments)),
+            FeedId::Coingecko => Feed::Coingecko(coingecko::Coingecko::new(
+                &config.feeds.coingecko,
+                instruments,
+                context.providers.coingecko.clone(),
+            )),
             FeedId::Yahoo => {
                 let interval = config.feeds.yahoo.interval.max(YAHOO_INTERVAL);
-                Feed::Yahoo(yahoo::Yahoo::new(&config.feeds.yahoo, interval, instruments))
+                Feed::Yahoo(yahoo::Yahoo::new(interval, instruments, context.providers.yahoo.clone()))
             }
             FeedId::Simulated => {
                 Feed::Simulated(Box::new(simulated::Simulated::new(&config.feeds.simulated, instruments)))

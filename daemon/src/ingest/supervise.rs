@@ -25,12 +25,11 @@ use super::{
     simulated::Simulated,
     yahoo::Yahoo,
 };
+use crate::provider;
+pub(super) use crate::provider::{Wait, clean, describe, jittered};
 
 /// How long data must have been good for the next failure to count as the first.
 const PROOF: Duration = Duration::from_mins(1);
-/// The most characters of a foreign text that are shown.
-const SHOWN: usize = 200;
-
 /// Any of the feeds.
 pub(super) enum Feed {
     Coinbase(Coinbase),
@@ -97,31 +96,16 @@ impl Trouble {
     }
 }
 
-/// A foreign text as it may be shown: without control characters, and not too long.
-pub(super) fn clean(text: &str) -> String {
-    let mut out: String =
-        text.trim().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(SHOWN).collect();
-    if text.trim().chars().nth(SHOWN).is_some() {
-        out.push('…');
+/// A provider that is asked said no, or nothing: what the supervisor does about it.
+impl From<provider::Trouble> for Trouble {
+    fn from(trouble: provider::Trouble) -> Self {
+        let remedy = match (trouble.kind, trouble.status) {
+            // 503 is the provider's own trouble, also where it says when to come back.
+            (provider::Kind::Held, Some(503)) | (provider::Kind::Failed | provider::Kind::Busy, _) => Remedy::Retry,
+            (provider::Kind::Held | provider::Kind::Refused, _) => Remedy::Wait,
+        };
+        Self { text: trouble.text, remedy, after: trouble.after }
     }
-    out
-}
-
-/// An error with its causes, each said once: `error sending request: connection refused`.
-pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    if text.contains("Expired") || text.contains("NotValidYet") || text.contains("not valid yet") {
-        text.push_str(" (is this machine's clock right?)");
-    }
-    clean(&text)
 }
 
 /// A price that may be shown and judged: above zero, unless the instrument may trade there.
@@ -269,14 +253,6 @@ impl Link {
     }
 }
 
-/// How long to wait after so many failures in a row; tests wait shorter.
-pub(super) type Wait = fn(Backoff, u32) -> Span;
-
-/// The wait with chance in it.
-pub(super) fn jittered(backoff: Backoff, failures: u32) -> Span {
-    backoff.delay(failures, rand::random())
-}
-
 /// Runs a feed for ever: after each failure it waits and begins again. Ends when it is told to stop.
 pub(super) async fn supervise(mut feed: Feed, mut link: Link, wait: Wait) -> anyhow::Result<()> {
     let stop = link.context.stop.clone();
@@ -357,11 +333,5 @@ mod tests {
         assert!(link.was_good());
         link.connecting().await.expect("somebody listens");
         assert!(!link.was_good(), "a new connection has to prove itself");
-    }
-
-    #[test]
-    fn foreign_texts_are_cleaned_and_cut() {
-        assert_eq!(clean(" a\u{1b}[31mb\n"), "a\u{fffd}[31mb");
-        assert_eq!(clean(&"x".repeat(500)).chars().count(), SHOWN + 1);
     }
 }

@@ -1,35 +1,29 @@
 //! Yahoo Finance: everything that is not traded on a crypto exchange, polled by `spark` calls of up to 20 symbols.
 //!
-//! Unofficial, and easily annoyed: the calls are spread over the interval, never more than 300 an hour, and after a refusal the
-//! next one comes a minute or more later, under the next user agent. A price whose time stands still is no news and is never
+//! Unofficial, and easily annoyed: the calls are spread over the interval, never more than 300 an hour with all others to it, and
+//! after a refusal the next one comes a minute or more later, under the next user agent. A price whose time stands still is no news and is never
 //! repeated as such: while its market is open that means a halt or a stuck source, and it has to turn stale.
 
 use std::{borrow::Cow, collections::BTreeSet, convert::Infallible, time::Duration};
 
 use bellwether_core::{
     calendar::{MarketHours, market_hours},
-    config,
     instrument::{FeedId, Instrument, Symbol},
     price::Price,
-    rate::TokenBucket,
     tick::{DayStats, Session, Tick},
     time::{Span, Timestamp},
 };
-use reqwest::header::{CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::{
-    http::Http,
-    supervise::{Link, Remedy, Trouble, believable, clean},
-};
+use super::supervise::{Link, Trouble, believable, clean};
+use crate::provider::{Priority, Provider};
 
 /// The most symbols a call may ask for.
 const PER_CALL: usize = 20;
-/// One call each 12.5 s in the long run and eight at once: less than 300 an hour.
-const BUDGET: TokenBucket = TokenBucket::new(8, Span::from_millis(12_500));
 /// The gap between the calls of the first round, so that a new start shows all prices soon.
 const FIRST_ROUND: Duration = Duration::from_secs(2);
 /// Seconds after the closing in which the closing price itself may still come.
@@ -40,47 +34,24 @@ const HONEST_DIGITS: u32 = 9;
 /// The feed.
 #[derive(Debug)]
 pub(super) struct Yahoo {
-    base: String,
+    provider: Provider,
     interval: Duration,
-    user_agents: Vec<String>,
     instruments: Vec<Instrument>,
-    budget: TokenBucket,
-    /// Which user agent, and which part of the instruments, is next. Both outlive a failure.
-    agent: usize,
+    /// Which part of the instruments is next. It outlives a failure.
     part: usize,
     /// Whether each part has been asked for once.
     spread: bool,
     /// What had no price when it was last asked for.
     silent: BTreeSet<Symbol>,
-    http: Option<Http>,
 }
 
 impl Yahoo {
-    pub(super) fn new(config: &config::Yahoo, interval: Span, instruments: Vec<Instrument>) -> Self {
-        let mut user_agents = config.user_agents.clone();
-        if user_agents.is_empty() {
-            user_agents = config::Yahoo::default().user_agents;
-        }
-        Self {
-            base: config.base_url.clone(),
-            interval: interval.into(),
-            user_agents,
-            instruments,
-            budget: BUDGET,
-            agent: 0,
-            part: 0,
-            spread: false,
-            silent: BTreeSet::new(),
-            http: None,
-        }
+    pub(super) fn new(interval: Span, instruments: Vec<Instrument>, provider: Provider) -> Self {
+        Self { provider, interval: interval.into(), instruments, part: 0, spread: false, silent: BTreeSet::new() }
     }
 
     /// Polls until a call fails.
     pub(super) async fn run(&mut self, link: &mut Link) -> Result<Infallible, Trouble> {
-        let http = match &self.http {
-            Some(http) => http.clone(),
-            None => self.http.insert(Http::new(&self.base)?).clone(),
-        };
         loop {
             let wanted = link.wanted(&self.instruments);
             if wanted.is_empty() {
@@ -89,9 +60,6 @@ impl Yahoo {
             }
             let parts = wanted.len().div_ceil(PER_CALL).max(1);
             let gap = self.interval / u32::try_from(parts).unwrap_or(1);
-            while let Err(earliest) = self.budget.take(link.now()) {
-                tokio::time::sleep(earliest.since(link.now()).max(Span::from_millis(1)).into()).await;
-            }
             let begun = Instant::now();
             // Moved on before the call: a part that always fails must not starve the others.
             let part = self.part % parts;
@@ -99,15 +67,7 @@ impl Yahoo {
             self.spread |= self.part == parts;
             let from = part * PER_CALL;
             let asked = &wanted[from..wanted.len().min(from + PER_CALL)];
-            let rows = match ask(&http, asked, &self.user_agents[self.agent % self.user_agents.len()], link).await {
-                Ok(rows) => rows,
-                Err(trouble) => {
-                    if trouble.remedy == Remedy::Wait {
-                        self.agent = self.agent.wrapping_add(1);
-                    }
-                    return Err(trouble);
-                }
-            };
+            let rows = ask(&self.provider, asked, link).await?;
             for instrument in asked {
                 if rows.ticks.iter().any(|t| t.symbol == instrument.symbol) {
                     self.silent.remove(&instrument.symbol);
@@ -127,49 +87,22 @@ impl Yahoo {
 }
 
 /// One call.
-async fn ask(http: &Http, asked: &[Instrument], agent: &str, link: &Link) -> Result<Rows, Trouble> {
+async fn ask(provider: &Provider, asked: &[Instrument], link: &Link) -> Result<Rows, Trouble> {
     let codes: Vec<&str> = asked.iter().filter_map(|i| i.code_at(FeedId::Yahoo)).collect();
     // The last parameter only makes the address a new one: known addresses may be answered from a cache.
-    let now = link.now();
     let query = [
         ("symbols", codes.join(",")),
         ("range", "1d".to_owned()),
         ("interval", "5m".to_owned()),
-        ("_", now.as_seconds().to_string()),
+        ("_", link.now().as_seconds().to_string()),
     ];
     let query: Vec<(&str, &str)> = query.iter().map(|(k, v)| (*k, v.as_str())).collect();
-    let mut headers = HeaderMap::new();
-    let agent = HeaderValue::from_str(agent)
-        .map_err(|_| Trouble::failed("user_agents of feeds.yahoo holds characters that no header may have"))?;
-    headers.insert(USER_AGENT, agent);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-cache"))]);
     let begun = Instant::now();
-    let answer = http.get("v7/finance/spark", &query, headers, now).await?;
-    let said = said(&answer.body);
-    let body = answer.json(said.as_deref())?;
-    let rows = parse(body, asked, link.now()).ok_or_else(|| match said {
-        Some(said) => Trouble::refused(format!("refused under HTTP 200: {said}")),
-        None => answer.not_understood(),
-    })?;
+    let answer = provider.get("v7/finance/spark", &query, headers, Priority::Live).await?;
+    let rows = parse(&answer.body, asked, link.now()).ok_or_else(|| answer.not_understood())?;
     link.answered(begun.elapsed());
     Ok(rows)
-}
-
-/// The reason in an error body: `{"spark":{"result":null,"error":{"code":"Bad Request","description":"Number of …"}}}`; the
-/// outer name may also be `finance` or `chart`.
-fn said(body: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Error {
-        code: Option<String>,
-        description: Option<String>,
-    }
-    #[derive(Deserialize)]
-    struct Inner {
-        error: Option<Error>,
-    }
-    let outer: std::collections::BTreeMap<String, Inner> = serde_json::from_str(body).ok()?;
-    let error = outer.into_values().find_map(|inner| inner.error)?;
-    Some(clean(&format!("{} {}", error.code.unwrap_or_default(), error.description.unwrap_or_default())))
 }
 
 /// `{"spark":{"result":[{"symbol":"PTT.BK","response":[{"meta":{…},"timestamp":[…],"indicators":{…}}]}],"error":null}}`

@@ -28,7 +28,7 @@ use bellwether_core::{
 pub(crate) use self::error::{OpenError, StoreError};
 use self::{
     cursor::{Cursor, Listing},
-    sqlite::{Durability, Sqlite, alerts, history, outbox, prices, users},
+    sqlite::{Durability, Sqlite, alerts, bans, history, outbox, prices, users},
 };
 
 /// The name of the database in the data folder.
@@ -100,6 +100,23 @@ impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Account").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+/// Until when a provider is to be left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ban {
+    /// Who said no.
+    pub(crate) provider: String,
+    /// At which host: another address of the same provider is another matter.
+    pub(crate) host: String,
+    /// No request leaves before.
+    pub(crate) until: Timestamp,
+    /// The HTTP status that said so: 403, 418, 429, 451 or 503.
+    pub(crate) status: u16,
+    /// Refusals in a row, this one included.
+    pub(crate) failures: u32,
+    /// What it said, in words without secrets.
+    pub(crate) reason: String,
 }
 
 /// The database of one daemon. Cheap to clone; every call is a job for the thread that owns a connection, and what a call
@@ -331,6 +348,24 @@ impl Store {
     /// Forgets the one-minute bars that start before then. Answers how many.
     pub(crate) async fn prune_bars(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.database.write(Durability::Relaxed, move |db| prices::prune(db, before)).await
+    }
+}
+
+/// Providers that said no: written by their clients alone.
+impl Store {
+    /// Every ban that is known, over or not.
+    pub(crate) async fn bans(&self) -> Result<Vec<Ban>, StoreError> {
+        self.database.read(bans::all).await
+    }
+
+    /// Notes a ban, over the one before of this provider and host.
+    pub(crate) async fn put_ban(&self, ban: Ban) -> Result<(), StoreError> {
+        self.database.write(Durability::Relaxed, move |db| bans::put(db, &ban)).await
+    }
+
+    /// Forgets a ban: the provider answers again.
+    pub(crate) async fn lift_ban(&self, provider: String, host: String) -> Result<(), StoreError> {
+        self.database.write(Durability::Relaxed, move |db| bans::lift(db, &provider, &host)).await
     }
 }
 

@@ -29,9 +29,9 @@ use products::Products;
 
 use super::{
     desk::Whom,
-    http::retry_after,
     supervise::{Link, Trouble, clean, describe},
 };
+use crate::provider::retry_after;
 
 /// How long connecting may take, TLS and the WebSocket's handshake included.
 const CONNECT: Duration = Duration::from_secs(5);

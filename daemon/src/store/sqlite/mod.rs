@@ -5,6 +5,7 @@
 //! Reading has a connection of its own (WAL), so a long listing never delays the record of a firing.
 
 pub(super) mod alerts;
+pub(super) mod bans;
 mod file;
 pub(super) mod history;
 pub(super) mod outbox;

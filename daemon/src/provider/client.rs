@@ -1,4 +1,4 @@
-//! The one way in which polled feeds ask: with deadlines, a limit on what is read, and errors that name no address.
+//! The one way in which providers are asked: with deadlines, a limit on what is read, and errors that name no address.
 //!
 //! By itself the client has no deadline, follows any redirect, unpacks without limit and puts the whole URL into errors.
 
@@ -15,7 +15,7 @@ use reqwest::{
 };
 use url::Url;
 
-use super::supervise::{Trouble, clean, describe};
+use super::trouble::{Trouble, clean, describe};
 
 /// How long opening a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -26,23 +26,23 @@ const BODY: usize = 4 << 20;
 
 /// A client for one provider.
 #[derive(Clone, Debug)]
-pub(super) struct Http {
+pub(super) struct Client {
     client: reqwest::Client,
     base: Url,
 }
 
 /// What a provider answered, whatever its status.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Raw {
     pub(super) status: StatusCode,
     pub(super) body: String,
-    content_type: String,
-    retry_after: Option<Span>,
+    pub(super) content_type: String,
+    pub(super) retry_after: Option<Span>,
     /// The host that a redirect points to.
     elsewhere: Option<String>,
 }
 
-impl Http {
+impl Client {
     /// A client for the provider at `base`.
     pub(super) fn new(base: &str) -> Result<Self, Trouble> {
         let base = Url::parse(base).map_err(|e| Trouble::failed(format!("base_url cannot be used: {e}")))?;
@@ -65,6 +65,12 @@ impl Http {
         Ok(Self { client, base })
     }
 
+    /// The host and port that it asks.
+    pub(super) fn host(&self) -> String {
+        let port = self.base.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}{port}", self.base.host_str().unwrap_or_default())
+    }
+
     /// Asks for `path` below the base address.
     pub(super) async fn get(
         &self,
@@ -72,7 +78,7 @@ impl Http {
         query: &[(&str, &str)],
         headers: HeaderMap,
         now: Timestamp,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Raw, Trouble> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
         url.query_pairs_mut().extend_pairs(query);
@@ -89,7 +95,7 @@ impl Http {
                 body.extend_from_slice(&chunk);
             }
             let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok());
-            Ok(Answer {
+            Ok(Raw {
                 status: response.status(),
                 body: String::from_utf8_lossy(&body).into_owned(),
                 content_type: header(CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase(),
@@ -111,7 +117,7 @@ fn same_host_only(attempt: redirect::Attempt<'_>) -> redirect::Action {
 }
 
 /// What `Retry-After` asks for, in seconds or as a date; the longest where it is given twice.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
     let read = |text: &str| {
         retry_after_seconds(text).or_else(|| {
             let date = httpdate::parse_http_date(text.trim()).ok()?;
@@ -123,15 +129,20 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Span> {
     headers.get_all(RETRY_AFTER).iter().filter_map(|v| v.to_str().ok()).filter_map(read).max()
 }
 
-impl Answer {
+impl Raw {
+    /// Whether it says "too fast" in words: under any status, 200 included, some edges do so as plain text and some interfaces in
+    /// a short JSON (`{"error":["EGeneral:Too many requests"]}`).
+    pub(super) fn is_hurried(&self) -> bool {
+        let body = || self.body.to_ascii_lowercase();
+        self.body.len() < 200 && (body().contains("too many requests") || body().contains("rate limit exceeded"))
+    }
+
     /// The body of a good answer in JSON; everything else as the trouble it means. `said` is the provider's own reason,
     /// where its body gives one.
-    pub(super) fn json(&self, said: Option<&str>) -> Result<&str, Trouble> {
+    pub(super) fn judged(&self, said: Option<String>) -> Result<String, Trouble> {
         let code = self.status.as_u16();
-        // Under any status, 200 included, some edges answer this as plain text.
-        let hurried = self.body.len() < 200 && self.body.contains("Too Many Requests");
-        if code == 429 || hurried {
-            return Err(self.refused("too many requests", said));
+        if code == 429 || self.is_hurried() {
+            return Err(self.refused("too many requests", said.as_deref()));
         }
         if self.status.is_redirection() || code == 511 {
             let to = self.elsewhere.as_deref().map(|host| format!(" to {}", clean(host))).unwrap_or_default();
@@ -139,11 +150,11 @@ impl Answer {
         }
         if self.status.is_client_error() && code != 408 {
             let meaning = self.status.canonical_reason().unwrap_or("refused").to_lowercase();
-            return Err(self.refused(&meaning, said));
+            return Err(self.refused(&meaning, said.as_deref()));
         }
         if !self.status.is_success() {
             let text = said.map_or(format!("HTTP {code}"), |said| format!("HTTP {code}: {said}"));
-            return Err(Trouble::failed(text).after(self.retry_after));
+            return Err(Trouble { status: Some(code), after: self.retry_after, ..Trouble::failed(text) });
         }
         if self.content_type.starts_with("text/html") || self.body.trim_start().starts_with('<') {
             return Err(Trouble::failed("answered text/html (captive portal?)"));
@@ -151,7 +162,7 @@ impl Answer {
         if self.body.trim().is_empty() {
             return Err(Trouble::failed("the answer is empty"));
         }
-        Ok(&self.body)
+        Ok(self.body.clone())
     }
 
     fn refused(&self, meaning: &str, said: Option<&str>) -> Trouble {
@@ -160,30 +171,27 @@ impl Answer {
             Some(said) => format!("HTTP {code}, {meaning}: {said}"),
             None => format!("HTTP {code}, {meaning}"),
         };
-        Trouble::refused(text).after(self.retry_after)
-    }
-
-    /// An answer that cannot be understood.
-    pub(super) fn not_understood(&self) -> Trouble {
-        let kind = if self.content_type.is_empty() { "something" } else { &self.content_type };
-        Trouble::failed(format!("answered {kind} of {} bytes that is not the expected JSON", self.body.len()))
+        Trouble { after: self.retry_after, ..Trouble::refused(text, Some(code)) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::{
-        supervise::Remedy,
-        test_support::{StandIn, gzip_of_zeros, http_answer},
+    use crate::provider::{
+        Kind,
+        stand_in::{StandIn, gzip_of_zeros, http_answer},
     };
 
-    async fn ask(answer: impl Into<Vec<u8>>) -> Result<String, Trouble> {
+    async fn raw(answer: impl Into<Vec<u8>>) -> Result<Raw, Trouble> {
         let stand_in = StandIn::serving(vec![answer.into()]).await;
-        let http = Http::new(&stand_in.base)?;
+        let client = Client::new(&stand_in.base)?;
         let now = "2026-11-22T12:00:00Z".parse().expect("a time");
-        let answer = http.get("v1/prices", &[("ids", "a b")], HeaderMap::new(), now).await?;
-        answer.json(None).map(str::to_owned)
+        client.get("v1/prices", &[("ids", "a b")], HeaderMap::new(), now).await
+    }
+
+    async fn ask(answer: impl Into<Vec<u8>>) -> Result<String, Trouble> {
+        raw(answer).await?.judged(None)
     }
 
     #[tokio::test]
@@ -205,9 +213,9 @@ mod tests {
             ("Retry-After: soon\r\n", None),
             ("", None),
         ] {
-            let trouble = ask(http_answer("429 Too Many Requests", header, b"")).await.expect_err(header);
-            assert_eq!(trouble.after, seconds.map(Span::from_seconds), "{header}");
-            assert_eq!(trouble.remedy, Remedy::Wait);
+            let raw = raw(http_answer("429 Too Many Requests", header, b"")).await.expect(header);
+            assert_eq!(raw.retry_after, seconds.map(Span::from_seconds), "{header}");
+            assert_eq!(raw.judged(None).map_err(|trouble| trouble.kind), Err(Kind::Refused));
         }
     }
 
@@ -216,21 +224,21 @@ mod tests {
         let html = "Content-Type: text/html; charset=utf-8\r\n";
         let json = "Content-Type: application/json\r\n";
         for (answer, expected, remedy) in [
-            (http_answer("200 OK", html, b"<html>log in"), "captive portal?", Remedy::Retry),
-            (http_answer("200 OK", json, b"<!DOCTYPE html>"), "captive portal?", Remedy::Retry),
-            (http_answer("200 OK", json, b"  "), "empty", Remedy::Retry),
-            (http_answer("200 OK", "", b"Edge: Too Many Requests"), "too many requests", Remedy::Wait),
-            (http_answer("302 Found", "Location: https://login.example/\r\n", b""), "login.example", Remedy::Retry),
-            (http_answer("511 Network Authentication Required", html, b"<p>"), "network login needed?", Remedy::Retry),
-            (http_answer("403 Forbidden", html, b"<p>"), "HTTP 403, forbidden", Remedy::Wait),
-            (http_answer("503 Service Unavailable", html, b"<p>"), "HTTP 503", Remedy::Retry),
+            (http_answer("200 OK", html, b"<html>log in"), "captive portal?", Kind::Failed),
+            (http_answer("200 OK", json, b"<!DOCTYPE html>"), "captive portal?", Kind::Failed),
+            (http_answer("200 OK", json, b"  "), "empty", Kind::Failed),
+            (http_answer("200 OK", "", b"Edge: Too Many Requests"), "too many requests", Kind::Refused),
+            (http_answer("302 Found", "Location: https://login.example/\r\n", b""), "login.example", Kind::Failed),
+            (http_answer("511 Network Authentication Required", html, b"<p>"), "network login needed?", Kind::Failed),
+            (http_answer("403 Forbidden", html, b"<p>"), "HTTP 403, forbidden", Kind::Refused),
+            (http_answer("503 Service Unavailable", html, b"<p>"), "HTTP 503", Kind::Failed),
             // Half of what was promised, then the connection is closed.
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"a\":".to_vec(), "body", Remedy::Retry),
-            (b"".to_vec(), "error sending request", Remedy::Retry),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"a\":".to_vec(), "body", Kind::Failed),
+            (b"".to_vec(), "error sending request", Kind::Failed),
         ] {
             let trouble = ask(answer).await.expect_err(expected);
             assert!(trouble.text.contains(expected), "{expected} is not in {:?}", trouble.text);
-            assert_eq!(trouble.remedy, remedy, "{expected}");
+            assert_eq!(trouble.kind, remedy, "{expected}");
             assert!(!trouble.text.contains("a+b") && !trouble.text.contains("127.0.0.1"), "{}", trouble.text);
         }
     }
