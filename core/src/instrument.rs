@@ -10,7 +10,7 @@ use crate::time::Span;
 pub const MAX_SYMBOL: usize = 31;
 
 /// The name of an instrument, as the catalogue spells it: `BTC`, `BRK.B`, `BTC/USDT`. Copied freely, compared byte by byte.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Eq, PartialOrd, Ord)]
 pub struct Symbol {
     bytes: [u8; MAX_SYMBOL],
     length: u8,
@@ -35,9 +35,10 @@ impl Symbol {
     }
 }
 
-/// Four words instead of thirty-two bytes: every tick looks its instrument up.
-impl std::hash::Hash for Symbol {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+impl Symbol {
+    /// The bytes and the length as four words.
+    #[inline]
+    fn words(&self) -> [u64; 4] {
         let [a, b, c] = [0, 8, 16].map(|at| {
             let mut word = [0; 8];
             word.copy_from_slice(&self.bytes[at..at + 8]);
@@ -45,8 +46,26 @@ impl std::hash::Hash for Symbol {
         });
         let mut last = [self.length; 8];
         last[..7].copy_from_slice(&self.bytes[24..]);
+        [a, b, c, u64::from_le_bytes(last)]
+    }
+}
+
+/// Four words instead of thirty-two bytes: every tick looks its instrument up.
+impl PartialEq for Symbol {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        let (one, two) = (self.words(), other.words());
+        one.iter().zip(&two).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+    }
+}
+
+/// Like equality, by words.
+impl std::hash::Hash for Symbol {
+    #[inline]
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let [a, b, c, last] = self.words();
         state.write_u64(a);
-        state.write_u64(u64::from_le_bytes(last));
+        state.write_u64(last);
         if self.length > 8 {
             state.write_u64(b);
             state.write_u64(c);

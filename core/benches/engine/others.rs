@@ -1,9 +1,12 @@
 //! The engines beside ours. Each finds the alerts whose level lies between the last price and this one, in its own way, and
 //! lets [`Standing::step`] decide; so all of them fire the same.
 
-use std::{collections::BTreeSet, hint::black_box};
+use std::{collections::BTreeSet, hint::black_box, iter::repeat_n};
 
-use crate::workload::{Quote, Standing, Tally, Wish};
+use crate::{
+    ours::WINDOWS,
+    workload::{Quote, Standing, Tally, Wish},
+};
 
 /// Something that is shown ticks.
 pub(crate) trait Engine {
@@ -198,5 +201,51 @@ impl Engine for Matching {
         let report = self.tree.search(&event).expect("the search runs");
         self.found.extend(report.matches().iter().map(|id| u32::try_from(**id / 2).expect("a number of an alert")));
         step(&mut self.found, &mut self.all, quote.price, tick, tally);
+    }
+}
+
+/// Windows by looking at everything inside them, at every tick. Ticks are one millisecond apart.
+pub(crate) struct Scanning {
+    /// A tick's time and price, an instrument each.
+    seen: Vec<Vec<(i64, i64)>>,
+    /// Where the measurement of each alert began: the first place that counts.
+    since: Vec<[usize; 2 * WINDOWS.len()]>,
+}
+
+impl Scanning {
+    pub(crate) fn new(start: &[i64]) -> Self {
+        // Every instrument had its first price before the first tick, one millisecond after the other.
+        let first = |(number, price): (usize, &i64)| vec![(number as i64 - start.len() as i64, *price)];
+        let since = repeat_n([0; 2 * WINDOWS.len()], start.len()).collect();
+        Self { seen: start.iter().enumerate().map(first).collect(), since }
+    }
+}
+
+impl Engine for Scanning {
+    fn name(&self) -> &'static str {
+        "scanning"
+    }
+
+    fn tick(&mut self, _: usize, quote: Quote, tick: u64, tally: &mut Tally) {
+        let (symbol, now) = (quote.symbol as usize, tick as i64);
+        let seen = &mut self.seen[symbol];
+        seen.push((now, quote.price));
+        for (place, (seconds, percent)) in WINDOWS.into_iter().enumerate() {
+            let from = seen.partition_point(|(at, _)| *at < now - seconds * 1_000);
+            for (side, sign) in [1, -1].into_iter().enumerate() {
+                let since = &mut self.since[symbol][place * 2 + side];
+                let inside = seen[from.max(*since)..].iter().map(|(_, price)| i128::from(*price));
+                let price = i128::from(quote.price) * 100;
+                let fires = if sign > 0 {
+                    inside.min().is_some_and(|low| price >= low * i128::from(100 + percent))
+                } else {
+                    inside.max().is_some_and(|high| price <= high * i128::from(100 - percent))
+                };
+                if fires {
+                    *since = seen.len() - 1;
+                    tally.add((symbol * 2 * WINDOWS.len() + place * 2 + side) as u64, tick);
+                }
+            }
+        }
     }
 }

@@ -17,6 +17,9 @@ use crate::{
     workload::{Kind, Quote, Tally, Wish},
 };
 
+/// Lengths in seconds and percentages of the windows.
+pub(crate) const WINDOWS: [(i64, i64); 6] = [(10, 1), (60, 2), (300, 3), (900, 4), (3_600, 5), (86_400, 6)];
+
 /// The evaluator and what is needed to speak to it.
 pub(crate) struct Ours {
     pub(crate) evaluator: Evaluator,
@@ -111,7 +114,7 @@ impl Ours {
     pub(crate) fn windows(&mut self, symbols: usize) {
         let mut number = 0;
         for symbol in 0..symbols as u32 {
-            for (seconds, percent) in [(10, 1), (60, 2), (300, 3), (900, 4), (3_600, 5), (86_400, 6)] {
+            for (seconds, percent) in WINDOWS {
                 for sign in [Sign::Plus, Sign::Minus] {
                     let window = Span::from_seconds(seconds);
                     let condition = Condition::MoveIn { sign, percent: percent.into(), window };

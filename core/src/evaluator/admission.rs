@@ -6,6 +6,8 @@ use super::{
     cut::InstrumentMemory,
     exact,
     index::Watchlist,
+    state::{counts, side},
+    step::Seen,
     window::{Observation, Reach, Track, divided},
 };
 use crate::{
@@ -149,6 +151,14 @@ impl Market {
         }
     }
 
+    /// Whether what was just seen concerns no alert: for nearly all ticks the end of the work.
+    #[inline]
+    pub(super) fn is_quiet(&self, seen: &Seen) -> bool {
+        let quiet =
+            |scope| !counts(scope, seen.session) || self.watch[side(scope)].is_quiet(self.track(scope).key, seen.ts);
+        quiet(SessionScope::Regular) && quiet(SessionScope::Extended)
+    }
+
     /// The last observation of any session.
     pub(super) fn last(&self) -> Option<&Observation> {
         self.track(SessionScope::Extended).last.as_ref()
@@ -168,12 +178,12 @@ impl Market {
             return Verdict::Rejected(Rejection::NotPositive);
         }
         let ts = tick.exchange_time.filter(|ts| *ts <= rx.plus(AHEAD)).unwrap_or(rx);
-        let last = self.last().copied();
-        if let Some(last) = last {
-            if ts < last.ts {
+        let last = self.last().map(|last| (last.ts, last.price));
+        if let Some((last_ts, last_price)) = last {
+            if ts < last_ts {
                 return Verdict::Rejected(Rejection::OutOfOrder);
             }
-            if ts == last.ts && tick.price == last.price {
+            if ts == last_ts && tick.price == last_price {
                 return Verdict::Rejected(Rejection::Duplicate);
             }
         }
@@ -186,9 +196,9 @@ impl Market {
             self.record(observation, None);
             return Verdict::FirstButStale(ts);
         }
-        if let (Some(percent), Some(last)) = (self.outlier_pct, last)
-            && ts.since(last.ts) <= self.outlier_window
-            && differs(tick.price, last.price, percent)
+        if let (Some(percent), Some((last_ts, last_price))) = (self.outlier_pct, last)
+            && ts.since(last_ts) <= self.outlier_window
+            && differs(tick.price, last_price, percent)
         {
             let agreed = self.held.is_some_and(|(at, held)| at < ts && !differs(tick.price, held, percent));
             if !agreed {

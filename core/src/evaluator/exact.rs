@@ -70,9 +70,18 @@ impl Value {
     }
 }
 
-/// A price that matters: `base * factor / 100 * back / 100 + shift`, kept unmultiplied.
+/// A price that matters.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Threshold {
+pub(super) enum Threshold {
+    /// As somebody wrote it, which most are: small, and quick to compare with.
+    At(Decimal),
+    /// Computed from another.
+    Of(Moved),
+}
+
+/// `base * factor / 100 * back / 100 + shift`, kept unmultiplied.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
     base: Value,
     /// 100 and the percentage of the condition.
     factor: Decimal,
@@ -84,52 +93,86 @@ pub(super) struct Threshold {
 
 impl Threshold {
     /// The level itself.
-    pub(super) fn at(level: Decimal) -> Self {
-        let hundred = Decimal::ONE_HUNDRED;
-        Self { base: Value::price(level), factor: hundred, back: hundred, shift: Decimal::ZERO }
+    #[inline]
+    pub(super) const fn at(level: Decimal) -> Self {
+        Self::At(level)
     }
 
     /// So many per cent away from `base`.
     pub(super) fn percent(base: Value, percent: Decimal) -> Self {
-        Self {
+        Self::Of(Moved {
             base,
             factor: Decimal::ONE_HUNDRED.saturating_add(percent),
             back: Decimal::ONE_HUNDRED,
             shift: Decimal::ZERO,
-        }
+        })
     }
 
     /// Higher by the hysteresis, which is a part of the level's magnitude or absolute.
+    #[inline]
     pub(super) fn raised(self, hysteresis: Option<Hysteresis>) -> Self {
-        self.moved(hysteresis, Decimal::ONE)
+        if hysteresis.is_some() { self.moved(hysteresis, Decimal::ONE) } else { self }
     }
 
     /// Lower by the hysteresis.
+    #[inline]
     pub(super) fn lowered(self, hysteresis: Option<Hysteresis>) -> Self {
-        self.moved(hysteresis, Decimal::NEGATIVE_ONE)
+        if hysteresis.is_some() { self.moved(hysteresis, Decimal::NEGATIVE_ONE) } else { self }
     }
 
-    fn moved(mut self, hysteresis: Option<Hysteresis>, direction: Decimal) -> Self {
+    fn moved(self, hysteresis: Option<Hysteresis>, direction: Decimal) -> Self {
+        let hundred = Decimal::ONE_HUNDRED;
+        let mut moved = match self {
+            Self::At(level) => {
+                Moved { base: Value::price(level), factor: hundred, back: hundred, shift: Decimal::ZERO }
+            }
+            Self::Of(moved) => moved,
+        };
         match hysteresis {
             None => {}
             Some(Hysteresis::Percent(percent)) => {
-                let outward = if self.base.num.is_sign_negative() { -direction } else { direction };
-                self.back = Decimal::ONE_HUNDRED.saturating_add(percent * outward);
+                let outward = if moved.base.num.is_sign_negative() { -direction } else { direction };
+                moved.back = hundred.saturating_add(percent * outward);
             }
-            Some(Hysteresis::Absolute(by)) => self.shift = by.decimal() * direction,
+            Some(Hysteresis::Absolute(by)) => moved.shift = by.decimal() * direction,
         }
-        self
+        Self::Of(moved)
     }
 
     /// How `value` lies to this threshold.
+    #[inline]
     pub(super) fn place(&self, value: &Value) -> Ordering {
+        match self {
+            Self::At(level) if same(value.den, Decimal::ONE) => order(value.num, *level),
+            Self::At(level) => value.compare(&Value::price(*level)),
+            Self::Of(moved) => moved.place(value),
+        }
+    }
+
+    /// A key that every price at or above this threshold reaches.
+    #[inline]
+    pub(super) fn key_from_below(&self) -> Option<i64> {
+        match self {
+            Self::At(level) => Some(key(*level)),
+            Self::Of(moved) => moved.approximate().map(|t| key(t) - SLACK),
+        }
+    }
+
+    /// A key that every price at or below this threshold reaches from above.
+    #[inline]
+    pub(super) fn key_from_above(&self) -> Option<i64> {
+        match self {
+            Self::At(level) => Some(key(*level)),
+            Self::Of(moved) => moved.approximate().map(|t| key(t) + SLACK),
+        }
+    }
+}
+
+impl Moved {
+    fn place(&self, value: &Value) -> Ordering {
         let hundred = Decimal::ONE_HUNDRED;
         let Self { base, factor, back, shift } = *self;
-        let unmoved = same(back, hundred) && shift.is_zero();
-        if unmoved && same(factor, hundred) {
-            return value.compare(&base);
-        }
-        if unmoved {
+        if same(back, hundred) && shift.is_zero() {
             return compare(&[&[value.num, base.den, hundred]], &[&[base.num, factor, value.den]]);
         }
         compare(
@@ -148,29 +191,6 @@ impl Threshold {
             .checked_div(hundred)?
             .checked_add(self.shift)
     }
-
-    /// A key that every price at or above this threshold reaches.
-    pub(super) fn key_from_below(&self) -> Option<i64> {
-        if self.is_plain() {
-            return Some(key(self.base.num));
-        }
-        self.approximate().map(|t| key(t) - SLACK)
-    }
-
-    /// A key that every price at or below this threshold reaches from above.
-    pub(super) fn key_from_above(&self) -> Option<i64> {
-        if self.is_plain() {
-            return Some(key(self.base.num));
-        }
-        self.approximate().map(|t| key(t) + SLACK)
-    }
-
-    /// Whether this is a price as somebody wrote it.
-    fn is_plain(&self) -> bool {
-        let hundred = Decimal::ONE_HUNDRED;
-        let whole = same(self.factor, hundred) && same(self.back, hundred);
-        whole && same(self.base.den, Decimal::ONE) && self.shift.is_zero()
-    }
 }
 
 /// Whether two decimals are written the same: a quick way to find most that are equal.
@@ -183,7 +203,7 @@ fn order(a: Decimal, b: Decimal) -> Ordering {
     if a.scale() == b.scale() { a.mantissa().cmp(&b.mantissa()) } else { key(a).cmp(&key(b)).then_with(|| a.cmp(&b)) }
 }
 
-/// More keys than the rounding of [`Threshold::approximate`] can amount to: a key keeps 17 digits, a decimal 28.
+/// More keys than the rounding of [`Moved::approximate`] can amount to: a key keeps 17 digits, a decimal 28.
 const SLACK: i64 = 2;
 
 const POWERS: [i128; 29] = {

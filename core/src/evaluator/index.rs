@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 
 use super::{
+    admission::Market,
     exact::{Threshold, Value, key},
     levels::Levels,
-    state::{Life, TermMemory, pause_between},
+    slot::Subject,
+    state::{Leg, Life, TermMemory, pause_between},
     style::Options,
     terms::{Edge, Zone},
     window::Track,
@@ -38,6 +40,7 @@ pub(super) enum Plan {
 }
 
 impl Plan {
+    #[inline]
     fn watch(up: Option<Threshold>, down: Option<Threshold>) -> Self {
         let above = up.map(|t| t.key_from_below());
         let below = down.map(|t| t.key_from_above());
@@ -49,11 +52,13 @@ impl Plan {
     }
 
     /// Until the price leaves `low..high`.
+    #[inline]
     fn leaving(low: Threshold, high: Threshold) -> Self {
         Self::watch(Some(high), Some(low))
     }
 
     /// Until the price comes into `low..high`, from where it is.
+    #[inline]
     fn entering(low: Threshold, high: Threshold, price: &Value) -> Self {
         if low.place(price).is_lt() {
             Self::watch(Some(low), None)
@@ -65,16 +70,27 @@ impl Plan {
     }
 }
 
-/// What an alert waits for. `track` holds the observations that exist for it, if it looks at one instrument.
+/// What an alert that was just evaluated waits for.
+pub(super) fn next(subject: &Subject<'_>, markets: &[Market], rx: Timestamp) -> Plan {
+    let Subject { terms, legs, options, life, memories } = subject;
+    plan(terms, legs, options, life, memories, markets, rx)
+}
+
+/// What an alert waits for.
 pub(super) fn plan(
     terms: &[Condition],
+    legs: &[Leg],
     options: &Options,
     life: &Life,
     memories: &[TermMemory],
-    track: Option<&Track>,
+    markets: &[Market],
     rx: Timestamp,
 ) -> Plan {
-    let ([term], [remembered], Some(track)) = (terms, memories, track) else { return Plan::Always };
+    if life.done {
+        return Plan::Idle;
+    }
+    let ([term], [remembered], Some(Leg::One(market))) = (terms, memories, legs.first()) else { return Plan::Always };
+    let track = markets[*market as usize].track(options.session);
     let Some(last) = &track.last else { return Plan::Always };
     if life.waits.iter().any(Option::is_some) {
         return Plan::Always;
@@ -156,6 +172,7 @@ fn move_plan(condition: &Condition, remembered: &TermMemory, track: &Track) -> O
     Some(Plan::Watch { up, down, due })
 }
 
+#[inline]
 fn zone_plan_off(zone: &Zone, price: &Value) -> Plan {
     match *zone {
         Zone::Above { level, .. } => Plan::watch(Some(level), None),
@@ -165,6 +182,7 @@ fn zone_plan_off(zone: &Zone, price: &Value) -> Plan {
     }
 }
 
+#[inline]
 fn zone_plan_on(zone: &Zone, h: Option<Hysteresis>, price: &Value) -> Plan {
     match *zone {
         Zone::Above { level, .. } => Plan::watch(None, Some(level.lowered(h))),
@@ -174,6 +192,7 @@ fn zone_plan_on(zone: &Zone, h: Option<Hysteresis>, price: &Value) -> Plan {
     }
 }
 
+#[inline]
 fn edge_plan(edge: &Edge, flags: &TermMemory, hysteresis: Option<Hysteresis>, price: &Value) -> Plan {
     let h = if flags.again { hysteresis } else { None };
     match *edge {

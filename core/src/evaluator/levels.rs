@@ -13,9 +13,9 @@ const FILLED: usize = 192;
 pub(super) struct Levels {
     /// None is empty.
     blocks: Vec<Block>,
-    /// Entries below all blocks, in no order. A price that passes many levels makes as many entries just behind itself; they are
-    /// sorted together when somebody asks.
-    fresh: Vec<(i64, u32)>,
+    /// What came (true) and went (false) below all blocks, as it happened. A price that passes many levels makes as many entries
+    /// just behind itself; they are sorted together when somebody asks.
+    fresh: Vec<(i64, u32, bool)>,
     /// The lowest key of all.
     lowest: Option<i64>,
 }
@@ -62,7 +62,7 @@ impl Levels {
         let entry = (key, slot);
         self.lowest = Some(self.lowest.map_or(key, |lowest| lowest.min(key)));
         if self.blocks.last().is_none_or(|block| block.lowest > entry) {
-            self.fresh.push(entry);
+            self.fresh.push((key, slot, true));
             return;
         }
         let number = self.blocks.partition_point(|block| block.lowest > entry);
@@ -86,7 +86,9 @@ impl Levels {
     pub(super) fn remove(&mut self, key: i64, slot: u32) {
         let entry = (key, slot);
         if self.blocks.last().is_none_or(|block| block.lowest > entry) {
-            self.sort();
+            self.fresh.push((key, slot, false));
+            self.lost(key);
+            return;
         }
         let number = self.blocks.partition_point(|block| block.lowest > entry);
         let Some(block) = self.blocks.get_mut(number) else { return };
@@ -98,10 +100,15 @@ impl Levels {
             if block.keys.is_empty() {
                 self.blocks.remove(number);
             }
-            // Fresh entries lie below all blocks, and one of them is the lowest.
-            if self.fresh.is_empty() {
-                self.settle();
-            }
+            self.lost(key);
+        }
+    }
+
+    /// Finds the lowest key again if this one, which is gone, may have been it.
+    fn lost(&mut self, key: i64) {
+        if self.lowest == Some(key) {
+            self.sort();
+            self.settle();
         }
     }
 
@@ -114,7 +121,16 @@ impl Levels {
         if self.fresh.is_empty() {
             return;
         }
-        self.fresh.sort_unstable_by(|a, b| b.cmp(a));
+        // One number to compare instead of two. Of each entry the last thing that happened counts, so the order must be stable.
+        self.fresh.sort_by_key(|(key, slot, _)| -((i128::from(*key) << 32) | i128::from(*slot)));
+        self.fresh.dedup_by(|later, earlier| {
+            let same = (later.0, later.1) == (earlier.0, earlier.1);
+            if same {
+                earlier.2 = later.2;
+            }
+            same
+        });
+        self.fresh.retain(|entry| entry.2);
         let mut from = 0;
         while from < self.fresh.len() {
             if self.blocks.last().is_none_or(|block| block.keys.len() >= FILLED) {

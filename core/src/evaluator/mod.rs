@@ -133,7 +133,9 @@ impl Evaluator {
     pub fn on_tick(&mut self, tick: &Tick, out: &mut Vec<Firing>) -> Admission {
         self.begin(tick.received_time);
         let (admission, seen) = self.admit(tick);
-        if let Some(seen) = seen {
+        if let Some(seen) = seen
+            && !self.markets[seen.market as usize].is_quiet(&seen)
+        {
             self.show(&[seen], Manner { alone: true, ..Manner::default() }, out);
         }
         admission
@@ -394,21 +396,29 @@ impl Evaluator {
     /// Evaluates one alert, reports what it did, and puts it where the index will find it next time.
     fn visit(&mut self, number: u32, observed: &[Seen], manner: Manner, out: &mut Vec<Firing>) {
         let Some(slot) = &mut self.slots[number as usize] else { return };
-        let old = slot.plan();
+        let (old, mut plan) = (slot.plan(), None);
         let within_candle = manner.candle.is_some_and(|c| !c.first);
         if manner.candle.is_none_or(|c| c.counts_for(slot)) {
             let scene = Scene { markets: &self.markets, rx: self.rx, within_candle };
             let before = if manner.alone { None } else { self.fired.get(&number).copied() };
             let occasion = Occasion { scene: &scene, observed, counted: before.is_some() };
             let readings = &mut self.readings;
-            let end = if slot.paused() {
-                End::Quiet
+            let idle = slot.paused() || slot.over();
+            let (end, next) = if slot.paused() {
+                (End::Quiet, Plan::Idle)
             } else {
-                slot.with(|subject| step::evaluate(subject, &occasion, readings))
+                slot.with(|mut subject| {
+                    let end = step::evaluate(&mut subject, &occasion, readings);
+                    (end, if idle { Plan::Idle } else { index::next(&subject, scene.markets, scene.rx) })
+                })
             };
+            plan = Some(next);
             match end {
                 End::Quiet => {}
-                End::Over => slot.end(),
+                End::Over => {
+                    slot.end();
+                    plan = Some(Plan::Idle);
+                }
                 End::Fired(outcome) => {
                     if let Some(first) = before.and_then(|place| out.get_mut(place)) {
                         first.more += outcome.fired;
@@ -422,7 +432,10 @@ impl Evaluator {
             }
             self.mark(number);
         }
-        self.replan(number, old);
+        let plan = plan.or_else(|| Some(self.plan(self.slots[number as usize].as_ref()?)));
+        if let Some(plan) = plan.filter(|plan| *plan != old) {
+            self.register(number, old, plan);
+        }
     }
 
     /// Notes that an alert's memory has changed.
@@ -448,14 +461,7 @@ impl Evaluator {
             return Plan::Idle;
         }
         slot.read(|terms, legs, life, memories| {
-            if life.done {
-                return Plan::Idle;
-            }
-            let track = match legs.first() {
-                Some(Leg::One(market)) => Some(self.markets[*market as usize].track(slot.scope())),
-                _ => None,
-            };
-            index::plan(terms, slot.options(), life, memories, track, self.rx)
+            index::plan(terms, legs, slot.options(), life, memories, &self.markets, self.rx)
         })
     }
 

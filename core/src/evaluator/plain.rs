@@ -63,6 +63,7 @@ impl Plain {
         self.condition().keyword()
     }
 
+    #[inline]
     pub(super) fn condition(&self) -> Condition {
         // They were prices before they were taken apart.
         let level = || Price::normal(self.number(0));

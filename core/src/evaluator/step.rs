@@ -100,8 +100,8 @@ pub(super) enum End {
 }
 
 /// Evaluates an alert after these observations.
-pub(super) fn evaluate(subject: Subject<'_>, occasion: &Occasion<'_>, readings: &mut Readings) -> End {
-    let Subject { terms, legs, options, life, memories } = subject;
+pub(super) fn evaluate(subject: &mut Subject<'_>, occasion: &Occasion<'_>, readings: &mut Readings) -> End {
+    let Subject { terms, legs, options, ref mut life, ref mut memories } = *subject;
     let Occasion { scene, observed, counted } = *occasion;
     if life.done || terms.len() > MAX_TERMS {
         return End::Quiet;
@@ -118,7 +118,7 @@ pub(super) fn evaluate(subject: Subject<'_>, occasion: &Occasion<'_>, readings: 
     let snoozed = life.snoozed.is_some_and(|until| scene.rx < until);
 
     let readings = &mut readings[..terms.len()];
-    for (((term, leg), memory), kept) in terms.iter().zip(legs).zip(&mut *memories).zip(&mut *readings) {
+    for (((term, leg), memory), kept) in terms.iter().zip(legs).zip(memories.iter_mut()).zip(&mut *readings) {
         let mut reading = Reading { value: scene.value(*leg, scope, now), ..Reading::default() };
         if let Some(p) = reading.value {
             if let Some(edge) = Edge::of(term) {

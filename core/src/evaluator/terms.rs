@@ -23,6 +23,7 @@ pub(super) enum Zone {
 
 impl Zone {
     /// The zone of a condition whose numbers all stand in its text.
+    #[inline]
     pub(super) fn fixed(condition: &Condition) -> Option<Self> {
         use crate::condition::Comparison::{Above, AtLeast, AtMost, Below};
         let at = |price: Price| Threshold::at(price.decimal());
@@ -55,6 +56,7 @@ impl Zone {
     }
 
     /// Whether the condition is true.
+    #[inline]
     pub(super) fn holds(&self, p: &Value) -> bool {
         match self {
             Self::Above { level, strict: true } => level.place(p).is_gt(),
@@ -68,6 +70,7 @@ impl Zone {
     }
 
     /// Whether the price has gone back far enough for the condition to count as over.
+    #[inline]
     pub(super) fn cleared(&self, p: &Value, h: Option<Hysteresis>) -> bool {
         !self.holds(p)
             && match self {
@@ -94,6 +97,7 @@ impl Zone {
 }
 
 /// Steps a level's latch; says whether it is on.
+#[inline]
 pub(super) fn latch(memory: &mut TermMemory, zone: &Zone, p: &Value, h: Option<Hysteresis>) -> bool {
     memory.latch = if memory.latch { !zone.cleared(p, h) } else { zone.holds(p) };
     memory.latch
@@ -158,6 +162,7 @@ impl Event {
 }
 
 impl Edge {
+    #[inline]
     pub(super) fn of(condition: &Condition) -> Option<Self> {
         let at = |price: Price| Threshold::at(price.decimal());
         Some(match *condition {

@@ -23,7 +23,7 @@ use crate::{
 /// How much of the past is kept, per list, while no alert asks for it: an alert made later can look back this far.
 const SPARE: usize = 256;
 /// How many observations wait until they are put in their place; no more than a `u32` has bits.
-const RECENT: usize = 16;
+const RECENT: usize = 32;
 /// How much of it is written down.
 const SPARE_WRITTEN: usize = 32;
 
