@@ -5,6 +5,7 @@
 
 mod backtest;
 mod cli;
+mod concurrent;
 mod counterparts;
 mod crash;
 mod harness;

@@ -174,6 +174,7 @@ impl Daemon {
             store: store.clone(),
             hub,
             changes: changes_tx,
+            turns: gateway::Turns::default(),
             catalog: Arc::clone(&catalog),
             config: Arc::clone(&config),
             clock: clock.clone(),

@@ -23,6 +23,8 @@ mod presence;
 #[allow(dead_code, reason = "what history and search ask is on its way")]
 mod provider;
 mod record;
+#[cfg(test)]
+mod restart_tests;
 mod store;
 
 pub use daemon::{Daemon, Options, Running, check};

@@ -68,12 +68,13 @@ pub struct ParseError {
 }
 
 impl ParseError {
+    /// The sentence may quote the line, also a quotation that begins inside a word and holds anything: it is cleaned here.
     pub(super) fn new(code: ErrorCode, span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { code, span, message: message.into(), suggestion: None }
+        Self { code, span, message: text::sanitize(&message.into()), suggestion: None }
     }
 
     pub(super) fn suggest(mut self, suggestion: impl Into<String>) -> Self {
-        self.suggestion = Some(suggestion.into());
+        self.suggestion = Some(text::sanitize(&suggestion.into()));
         self
     }
 

@@ -17,6 +17,8 @@ mod when;
 mod words;
 
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

@@ -113,6 +113,23 @@ fn is_presentable(error: &ParseError, line: &str) -> bool {
         && !error.render(line).contains(['\u{1b}', '\0', '\u{202e}'])
 }
 
+/// Judges any line: it is understood and printed so that it is read as the same, or there is one error, in the line.
+pub(super) fn judge(line: &str, world: &World) {
+    match parse(line, &world.context()) {
+        Err(error) => assert!(is_presentable(&error, line), "{line:?}: {error:?}"),
+        Ok(rule) => {
+            let canonical = rule.to_string();
+            assert_eq!(parse(&canonical, &world.context()), Ok(rule), "{canonical} from {line}");
+        }
+    }
+    // Wherever a cursor may stand, and beyond.
+    for cursor in [0, line.len() / 2, line.len(), line.len() + 1] {
+        for completion in completions(line, cursor, &world.context()) {
+            assert!(line.get(completion.replace).is_some(), "{line:?}, completed at {cursor}");
+        }
+    }
+}
+
 #[test]
 fn numbers_at_the_ends_of_the_range_do_not_overflow() {
     let world = World::of_cases();
@@ -155,9 +172,7 @@ proptest! {
     #[test]
     fn no_line_makes_it_panic(line in "\\PC{0,60}|[\\x00-\\x7f]{0,60}|.{0,40}", cursor in 0_usize..70) {
         let world = World::with_odd_names();
-        if let Err(error) = parse(&line, &world.context()) {
-            prop_assert!(is_presentable(&error, &line), "{:?}", error);
-        }
+        judge(&line, &world);
         for completion in completions(&line, cursor, &world.context()) {
             prop_assert!(line.get(completion.replace).is_some());
         }
@@ -185,12 +200,6 @@ proptest! {
             }
         }
         let line: String = letters.into_iter().collect();
-        match parse(&line, &world.context()) {
-            Err(error) => prop_assert!(is_presentable(&error, &line), "{:?}: {:?}", line, error),
-            Ok(rule) => {
-                let canonical = rule.to_string();
-                prop_assert_eq!(parse(&canonical, &world.context()), Ok(rule), "{} from {}", canonical, line);
-            }
-        }
+        judge(&line, &world);
     }
 }

@@ -21,7 +21,7 @@ use bellwether_core::{
     protocol::{AlertAnswer, AlertPatch, AlertView, NewAlert, Page, Problem},
     time::Timestamp,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
 use super::{
     Gateway, Id,
@@ -36,6 +36,29 @@ use crate::{links::Change, store::AlertEdit};
 const JUDGED_WITHIN: Duration = Duration::from_secs(5);
 /// The most bytes of an `Idempotency-Key`.
 const MAX_KEY: usize = 255;
+/// How many alerts can be changed at the same time.
+const LANES: usize = 64;
+
+/// Who may change which alert. Two changes of one alert are told to the evaluator in the order in which they became durable:
+/// it ignores a version that was overtaken, and a snooze or an acknowledgement is in no later version.
+#[derive(Debug)]
+pub(crate) struct Turns(Vec<Arc<Mutex<()>>>);
+
+/// Nobody else changes the alert until all copies are gone: each change under way to the evaluator holds one.
+type Turn = Arc<OwnedMutexGuard<()>>;
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self((0..LANES).map(|_| Arc::default()).collect())
+    }
+}
+
+impl Turns {
+    async fn of(&self, id: AlertId) -> Turn {
+        let lane = usize::try_from(id.0.unsigned_abs()).unwrap_or_default() % self.0.len();
+        Arc::new(Arc::clone(&self.0[lane]).lock_owned().await)
+    }
+}
 
 /// Makes an alert. A `key` that was used before gives the alert that was made then.
 pub(crate) async fn create_alert(
@@ -57,7 +80,8 @@ pub(crate) async fn create_alert(
             }
             return answer(&gateway, alert, true, Vec::new()).await;
         }
-        let told = tell(&gateway, AlertChange::Put(alert.clone())).await;
+        // Nobody could change it before; should somebody be faster now, his version is the newer one and has all of this.
+        let told = tell(&gateway, AlertChange::Put(alert.clone()), None).await;
         answer(&gateway, alert, told, warnings).await
     })
     .await
@@ -94,6 +118,7 @@ pub(crate) async fn update_alert(
     edits.extend(patch.acknowledged.map(|_| AlertEdit::Acknowledge));
     let gateway = Arc::clone(gateway);
     durably(async move {
+        let turn = gateway.turns.of(id).await;
         let (mut expected, mut last) = (expected, None);
         for edit in edits {
             let change: fn(Alert) -> AlertChange = match edit {
@@ -106,7 +131,7 @@ pub(crate) async fn update_alert(
             let alert = gateway.store.edit_alert(caller.user, id, expected, edit, now).await;
             let alert = alert.map_err(|error| missing(error.into(), id))?;
             expected = Some(alert.version);
-            let told = tell(&gateway, change(alert.clone())).await;
+            let told = tell(&gateway, change(alert.clone()), Some(Arc::clone(&turn))).await;
             last = Some((alert, told));
         }
         let (alert, told) = last.ok_or_else(|| ApiError::Broken("a patch without an edit".to_owned()))?;
@@ -124,9 +149,10 @@ pub(crate) async fn delete_alert(
 ) -> Result<(), ApiError> {
     let gateway = Arc::clone(gateway);
     durably(async move {
+        let turn = gateway.turns.of(id).await;
         let gone = gateway.store.delete_alert(caller.user, id, expected).await;
         let gone = gone.map_err(|error| missing(error.into(), id))?;
-        tell(&gateway, AlertChange::Delete { id, version: gone.version }).await;
+        tell(&gateway, AlertChange::Delete { id, version: gone.version }, Some(turn)).await;
         Ok(())
     })
     .await
@@ -139,12 +165,16 @@ async fn durably<T: Send + 'static>(
     tokio::spawn(work).await.map_err(|e| ApiError::Broken(format!("change an alert: {e}")))?
 }
 
-/// Tells the evaluator of a change, and waits a while until it knows it. The telling itself is never given up.
-async fn tell(gateway: &Gateway, change: AlertChange) -> bool {
+/// Tells the evaluator of a change, and waits a while until it knows it. The telling itself is never given up; the turn is
+/// held until the change stands in the queue.
+async fn tell(gateway: &Gateway, change: AlertChange, turn: Option<Turn>) -> bool {
     let (done, known) = oneshot::channel();
     let changes = gateway.changes.clone();
-    let telling =
-        tokio::spawn(async move { changes.send(Change { change, done }).await.is_ok() && known.await.is_ok() });
+    let telling = tokio::spawn(async move {
+        let queued = changes.send(Change { change, done }).await.is_ok();
+        drop(turn);
+        queued && known.await.is_ok()
+    });
     matches!(tokio::time::timeout(JUDGED_WITHIN, telling).await, Ok(Ok(true)))
 }
 

@@ -51,7 +51,9 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::error::ApiError;
-pub(crate) use self::{auth::Auth, channels::ChannelAccess, hub::Hub, listener::serve, sessions::Sessions};
+pub(crate) use self::{
+    alerts::Turns, auth::Auth, channels::ChannelAccess, hub::Hub, listener::serve, sessions::Sessions,
+};
 use crate::{clock::Clock, links::Changes, metrics::Metrics, store::Store};
 
 /// How long a request may take, its body included.
@@ -68,6 +70,8 @@ pub(crate) struct Gateway {
     pub(crate) hub: Hub,
     /// To the evaluator.
     pub(crate) changes: Changes,
+    /// Whose turn it is to change an alert; starts with nobody's.
+    pub(crate) turns: Turns,
     /// What names mean.
     pub(crate) catalog: Arc<Catalog>,
     /// The configuration.

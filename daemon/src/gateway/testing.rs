@@ -143,6 +143,8 @@ pub(crate) struct Rig {
     pub(crate) events: Events,
     pub(crate) clock: Clock,
     pub(crate) stop: CancellationToken,
+    /// The changes that the evaluator was told, in their order.
+    pub(crate) told: Arc<std::sync::Mutex<Vec<(AlertId, u32)>>>,
     _folder: tempfile::TempDir,
 }
 
@@ -159,9 +161,11 @@ impl Rig {
         let (events, receiver) = mpsc::channel(crate::links::EVENTS);
         let (hub, _task) = Hub::start(Snapshot::default(), receiver);
         let (changes, mut asked) = mpsc::channel::<Change>(crate::links::CHANGES);
-        let told = events.clone();
+        let (news, told) = (events.clone(), Arc::<std::sync::Mutex<Vec<_>>>::default());
+        let heard = Arc::clone(&told);
         tokio::spawn(async move {
             while let Some(Change { change, done }) = asked.recv().await {
+                heard.lock().expect("lock").push((change.id(), change.version()));
                 let event = match change {
                     AlertChange::Put(a)
                     | AlertChange::Pause(a)
@@ -170,7 +174,7 @@ impl Rig {
                     | AlertChange::Acknowledge(a) => Event::AlertPut(row(a)),
                     AlertChange::Delete { id, version } => Event::AlertDeleted { id, owner: UserId::OWNER, version },
                 };
-                told.send(event).await.expect("the hub lives");
+                news.send(event).await.expect("the hub lives");
                 done.send(()).expect("the gateway waits");
             }
         });
@@ -180,6 +184,7 @@ impl Rig {
             store,
             hub,
             changes,
+            turns: super::alerts::Turns::default(),
             catalog: Arc::new(Catalog::builtin()),
             config: Arc::new(config),
             clock: clock.clone(),
@@ -192,7 +197,7 @@ impl Rig {
             stop: stop.clone(),
             sessions: Sessions::default(),
         });
-        Self { router: router(Arc::clone(&gateway)), gateway, events, clock, stop, _folder: folder }
+        Self { router: router(Arc::clone(&gateway)), gateway, events, clock, stop, told, _folder: folder }
     }
 
     /// Answers a request to this machine; a `Host` is added where there is none.

@@ -347,3 +347,28 @@ async fn history_comes_in_pages_and_to_its_owner_alone() {
     let (_, waiting) = rig.call("GET", "/deliveries?state=queued", &one, "").await;
     assert_eq!(waiting["items"].as_array().map(Vec::len), Some(3));
 }
+
+/// The evaluator ignores what was overtaken; a snooze that was would be in the database and nowhere else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn changes_of_one_alert_reach_the_evaluator_in_the_order_in_which_they_became_durable() {
+    let rig = std::sync::Arc::new(Rig::new().await);
+    rig.call("POST", "/alerts", OWNER_TOKEN, r#"{"expr":"BTC > 60k each"}"#).await;
+    let mut clients = tokio::task::JoinSet::new();
+    for client in 0..200 {
+        let rig = std::sync::Arc::clone(&rig);
+        clients.spawn(async move {
+            let body = match client % 3 {
+                0 => r#"{"snoozed_until":"2099-01-01T00:00:00Z"}"#,
+                1 => r#"{"acknowledged":true}"#,
+                _ => r#"{"expr":"BTC > 61k each","paused":true}"#,
+            };
+            let (status, answer) = rig.call("PATCH", "/alerts/1", OWNER_TOKEN, body).await;
+            assert_eq!(status, 200, "a change of two parts is not cut in two: {answer}");
+        });
+    }
+    while let Some(done) = clients.join_next().await {
+        done.expect("a client");
+    }
+    let told: Vec<u32> = rig.told.lock().expect("lock").iter().map(|(_, version)| *version).collect();
+    assert_eq!(told, (1..=267).collect::<Vec<u32>>());
+}

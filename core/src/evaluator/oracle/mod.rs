@@ -24,6 +24,7 @@ use crate::{
     tick::{Candle, Session, Tick},
     time::Timestamp,
 };
+
 #[derive(Clone, Copy)]
 struct Seen {
     symbol: Symbol,
@@ -31,12 +32,14 @@ struct Seen {
     session: Session,
 }
 
+#[derive(Clone)]
 struct Observed {
     ts: Timestamp,
     p: Q,
     session: Session,
 }
 
+#[derive(Clone)]
 struct Market {
     settings: Instrument,
     observed: Vec<Observed>,
@@ -54,6 +57,7 @@ struct TermFlags {
     since: usize,
 }
 
+#[derive(Clone)]
 struct Standing {
     alert: Alert,
     done: bool,
@@ -90,7 +94,7 @@ pub(super) enum Taken {
     No,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Oracle {
     markets: BTreeMap<Symbol, Market>,
     alerts: BTreeMap<AlertId, Standing>,
@@ -130,7 +134,7 @@ impl Oracle {
         let rx = self.rx;
         let Some(market) = self.markets.get_mut(&tick.symbol) else { return (Taken::No, None) };
         let p = q(tick.price);
-        if p <= Q(0, 1) && !market.settings.allow_nonpositive {
+        if p <= Q::ZERO && !market.settings.allow_nonpositive {
             return (Taken::No, None);
         }
         let mut ts = tick.exchange_time.unwrap_or(rx);
@@ -195,7 +199,7 @@ impl Oracle {
         let Some(market) = self.markets.get(&symbol) else { return };
         let last = market.observed.last().map(|o| o.ts);
         let [o, h, l, e] = [c.open, c.high, c.low, c.close].map(q);
-        let admissible = market.settings.allow_nonpositive || [o, h, l, e].iter().all(|p| *p > Q(0, 1));
+        let admissible = market.settings.allow_nonpositive || [o, h, l, e].iter().all(|p| *p > Q::ZERO);
         let consistent = l <= o && l <= e && o <= h && e <= h && c.from < c.to;
         if c.to > self.rx || !consistent || !admissible || last.is_some_and(|last| c.to <= last) {
             return;
@@ -242,7 +246,7 @@ impl Oracle {
             Operand::Price(symbol) => price(symbol),
             Operand::Ratio(a, b) => {
                 let (a, b) = (price(a)?, price(b)?);
-                (b != Q(0, 1)).then(|| a.over(b))
+                (b != Q::ZERO).then(|| a.over(b))
             }
         }
     }

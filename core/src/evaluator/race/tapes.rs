@@ -20,16 +20,34 @@ pub(super) const START: i64 = 1_800_000_000;
 #[derive(Clone, Debug)]
 pub(super) enum Input {
     Ticks(Vec<Quote>),
-    Candles { market: usize, bars: Vec<[i64; 5]>, session: Session, backfill: bool },
-    Put { id: i64, rule: Rule },
-    Note { id: i64, until: Option<i64> },
+    Candles {
+        market: usize,
+        bars: Vec<[i64; 5]>,
+        session: Session,
+        backfill: bool,
+    },
+    Put {
+        id: i64,
+        rule: Rule,
+    },
+    Note {
+        id: i64,
+        until: Option<i64>,
+    },
     Pause(i64),
     Resume(i64),
     Snooze(i64, i64),
     Acknowledge(i64),
     Delete(i64),
-    Split { market: usize, ratio: Decimal },
+    Split {
+        market: usize,
+        ratio: Decimal,
+    },
+    /// What changed is written down.
+    Cut,
     Restart,
+    /// A restart that forgets everything since the last cut.
+    Crash,
 }
 
 #[derive(Clone, Debug)]
@@ -250,6 +268,8 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         1 => (0_usize..3, prop_oneof![Just("2"), Just("0.5"), Just("4")])
             .prop_map(|(market, ratio)| Input::Split { market, ratio: ratio.parse().unwrap() }),
         4 => Just(Input::Restart),
+        2 => Just(Input::Cut),
+        2 => Just(Input::Crash),
     ]
 }
 
