@@ -93,6 +93,12 @@ pub enum FeedState {
     BackingOff,
     /// The provider refuses us for now (rate limit or ban).
     Refused,
+    /// Connected, but the provider's market does not trade (maintenance): its prices are no news.
+    Paused,
+    /// The provider shut this address out for a while.
+    Banned,
+    /// The provider does not serve this place; it is asked again some hours later.
+    Blocked,
     /// Switched off, or nothing to deliver.
     Off,
 }
@@ -105,6 +111,9 @@ impl FeedState {
             Self::Live => "live",
             Self::BackingOff => "backing off",
             Self::Refused => "refused",
+            Self::Paused => "paused",
+            Self::Banned => "banned",
+            Self::Blocked => "blocked",
             Self::Off => "off",
         }
     }

@@ -294,11 +294,57 @@ impl Price {
     /// Reads a JSON value's own text: a string with a plain decimal, or a number, digit by digit.
     pub fn from_json(raw: &str) -> Result<Self, PriceError> {
         let raw = raw.trim();
-        match raw.strip_prefix('"').and_then(|r| r.strip_suffix('"')) {
+        let quoted = raw.strip_prefix('"').and_then(|r| r.strip_suffix('"'));
+        if let Some(price) = Self::quick(quoted.unwrap_or(raw).as_bytes()) {
+            return Ok(price);
+        }
+        match quoted {
             Some(text) => text.parse(),
             None if raw.contains(['e', 'E']) => Self::from_feed(raw),
             None => raw.parse(),
         }
+    }
+}
+
+/// Powers of ten.
+const TENS: [i64; MAX_SCALE as usize + 1] = {
+    let mut tens = [1; MAX_SCALE as usize + 1];
+    let mut place = 1;
+    while place < tens.len() {
+        tens[place] = tens[place - 1] * 10;
+        place += 1;
+    }
+    tens
+};
+
+impl Price {
+    /// Reads an ordinary number, of at most 18 digits and not zero, in a fraction of the time that any decimal takes. Nothing
+    /// where it is another, or none.
+    fn quick(text: &[u8]) -> Option<Self> {
+        let (negative, digits) = match text {
+            [b'-', digits @ ..] => (true, digits),
+            digits => (false, digits),
+        };
+        if digits.len() > MAX_SCALE as usize || digits.last() == Some(&b'.') {
+            return None;
+        }
+        let (mut mantissa, mut scale, mut point) = (0_i64, 0, false);
+        // Zeros after the point wait for another digit: trailing ones are dropped.
+        let mut zeros = 0;
+        for (place, &byte) in digits.iter().enumerate() {
+            match byte {
+                b'0' if point => zeros += 1,
+                b'0'..=b'9' => {
+                    mantissa = mantissa * TENS[zeros + 1] + i64::from(byte - b'0');
+                    scale += if point { zeros + 1 } else { 0 };
+                    zeros = 0;
+                }
+                b'.' if !point && place > 0 => point = true,
+                _ => return None,
+            }
+        }
+        let scale = u32::try_from(scale).ok()?;
+        (mantissa != 0).then(|| Self(Decimal::new(if negative { -mantissa } else { mantissa }, scale)))
     }
 }
 
@@ -348,6 +394,15 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn the_quick_way_of_reading_agrees_with_the_decimal(text in "-?[0-9]{0,12}(\\.[0-9]{0,8})?0{0,6}|[-0-9.e]{0,20}") {
+            if let Some(quick) = Price::quick(text.as_bytes()) {
+                proptest::prop_assert_eq!(Ok(quick), text.parse::<Price>());
+                let slow: Price = text.parse().unwrap();
+                proptest::prop_assert_eq!(quick.decimal().scale(), slow.decimal().scale(), "trailing zeros");
+            }
+        }
+
         #[test]
         fn the_quick_ways_of_writing_agree_with_the_decimal(mantissa: i64, wide: bool, scale in 0_u32..=18, places in 2_u32..=18) {
             let mantissa = if wide { i128::from(mantissa) * 1_000_000_007 } else { i128::from(mantissa >> (scale + 20)) };

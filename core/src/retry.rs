@@ -21,6 +21,12 @@ impl Backoff {
     /// After a provider that must not be hurried said no: half to all of 60 s doubling to 15 min.
     pub const POLITE: Self =
         Self { base: Span::from_seconds(60), factor: 2, cap: Span::from_seconds(15 * 60), floor_pct: 50 };
+    /// After a provider shut this address out: half to all of 4 min, 16 min, ... a day.
+    pub const BANNED: Self =
+        Self { base: Span::from_seconds(4 * 60), factor: 4, cap: Span::from_seconds(86_400), floor_pct: 50 };
+    /// After a provider said that it does not serve this place, which does not change often: about six hours.
+    pub const PLACE: Self =
+        Self { base: Span::from_seconds(6 * 3600), factor: 1, cap: Span::from_seconds(6 * 3600), floor_pct: 95 };
 
     /// The wait after `failures` failures in a row (at least 1). `chance` is uniform in 0..1.
     #[expect(clippy::cast_possible_truncation, reason = "a share of at most 30 minutes in microseconds fits")]
@@ -71,6 +77,14 @@ mod tests {
     fn feeds_use_full_jitter_up_to_a_minute() {
         assert_eq!(Backoff::FEED.delay(1, 0.0), Span::ZERO);
         assert_eq!(Backoff::FEED.delay(20, 1.0), Span::from_seconds(60));
+    }
+
+    #[test]
+    fn bans_and_places_that_are_not_served_are_left_alone_for_long() {
+        assert_eq!(Backoff::BANNED.delay(1, 0.0), Span::from_seconds(120));
+        assert_eq!(Backoff::BANNED.delay(9, 1.0), Span::from_seconds(86_400));
+        assert!(Backoff::PLACE.delay(1, 0.0) > Span::from_seconds(20_000));
+        assert_eq!(Backoff::PLACE.delay(40, 1.0), Span::from_seconds(21_600));
     }
 
     #[test]

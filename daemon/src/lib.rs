@@ -29,3 +29,9 @@ mod store;
 
 pub use daemon::{Daemon, Options, Running, check};
 pub use presence::PresenceError;
+
+/// The streams' parsers, for this crate's benchmark and nothing else.
+#[doc(hidden)]
+pub mod bench {
+    pub use crate::ingest::bench::Reader;
+}

@@ -14,6 +14,8 @@ impl Settings {
         Self(BTreeMap::new())
             .with("server", "listen = \"127.0.0.1:0\"")
             .with("feeds.coinbase", "enabled = false")
+            .with("feeds.kraken", "enabled = false")
+            .with("feeds.binance", "enabled = false")
             .with("feeds.coingecko", "enabled = false")
             .with("feeds.yahoo", "enabled = false")
             .with("channels.desktop", "enabled = false")

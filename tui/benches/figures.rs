@@ -240,7 +240,7 @@ async fn latency() {
     let (send, frames) = mpsc::channel(64);
     tokio::spawn(exchange(listener, frames));
     let config = format!(
-        "[feeds.coinbase]\nws_url = \"ws://{address}\"\nsilence = \"10m\"\n[feeds.coingecko]\nenabled = false\n[feeds.yahoo]\nenabled = false\n[channels.desktop]\nenabled = false\n[log]\nlevel = \"error\"\n"
+        "[feeds.coinbase]\nws_url = \"ws://{address}\"\nsilence = \"10m\"\n[feeds.kraken]\nenabled = false\n[feeds.binance]\nenabled = false\n[feeds.coingecko]\nenabled = false\n[feeds.yahoo]\nenabled = false\n[channels.desktop]\nenabled = false\n[log]\nlevel = \"error\"\n"
     );
     let daemon = Daemon::spawn(&config);
     let file = daemon.ready().await;

@@ -90,6 +90,10 @@ impl Default for User {
 pub struct Feeds {
     /// Coinbase Exchange.
     pub coinbase: Coinbase,
+    /// Kraken.
+    pub kraken: Kraken,
+    /// Binance.
+    pub binance: Binance,
     /// `CoinGecko`.
     pub coingecko: Coingecko,
     /// Yahoo Finance.
@@ -116,6 +120,56 @@ impl Default for Coinbase {
             enabled: true,
             ws_url: "wss://ws-feed.exchange.coinbase.com".to_owned(),
             silence: Span::from_seconds(10),
+        }
+    }
+}
+
+/// `[feeds.kraken]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kraken {
+    /// Whether it is used.
+    pub enabled: bool,
+    /// The WebSocket's address.
+    pub ws_url: String,
+    /// Where the REST API lives.
+    pub base_url: String,
+    /// From which silence of a connection it is opened anew.
+    pub silence: Span,
+}
+
+impl Default for Kraken {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            ws_url: "wss://ws.kraken.com/v2".to_owned(),
+            base_url: "https://api.kraken.com/0/public".to_owned(),
+            silence: Span::from_seconds(10),
+        }
+    }
+}
+
+/// `[feeds.binance]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Binance {
+    /// Whether it is used, where an instrument may be quoted in USDT.
+    pub enabled: bool,
+    /// Where the streams live.
+    pub ws_url: String,
+    /// Where the REST API lives.
+    pub base_url: String,
+    /// From which silence of a connection it is opened anew.
+    pub silence: Span,
+}
+
+impl Default for Binance {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            ws_url: "wss://data-stream.binance.vision".to_owned(),
+            base_url: "https://data-api.binance.vision/api/v3".to_owned(),
+            silence: Span::from_seconds(15),
         }
     }
 }
@@ -496,6 +550,8 @@ impl Config {
         }
         [
             (FeedId::Coinbase, self.feeds.coinbase.enabled),
+            (FeedId::Kraken, self.feeds.kraken.enabled),
+            (FeedId::Binance, self.feeds.binance.enabled),
             (FeedId::Coingecko, self.feeds.coingecko.enabled),
             (FeedId::Yahoo, self.feeds.yahoo.enabled),
         ]

@@ -119,6 +119,10 @@ impl Config {
         }
         for (key, url, schemes) in [
             ("feeds.coinbase.ws_url", &self.feeds.coinbase.ws_url, ["wss", "ws"]),
+            ("feeds.kraken.ws_url", &self.feeds.kraken.ws_url, ["wss", "ws"]),
+            ("feeds.kraken.base_url", &self.feeds.kraken.base_url, ["https", "http"]),
+            ("feeds.binance.ws_url", &self.feeds.binance.ws_url, ["wss", "ws"]),
+            ("feeds.binance.base_url", &self.feeds.binance.base_url, ["https", "http"]),
             ("feeds.coingecko.base_url", &self.feeds.coingecko.base_url, ["https", "http"]),
             ("feeds.yahoo.base_url", &self.feeds.yahoo.base_url, ["https", "http"]),
         ] {

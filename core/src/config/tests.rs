@@ -63,6 +63,8 @@ fn the_example_names_every_key_and_its_optional_lines_are_valid() {
         "user",
         "feeds",
         "feeds.coinbase",
+        "feeds.kraken",
+        "feeds.binance",
         "feeds.coingecko",
         "feeds.yahoo",
         "feeds.simulated",

@@ -1,24 +1,33 @@
 //! Role 1: where prices come from. One task for each feed that has something to deliver.
 //!
 //! ```text
-//!  coinbase/    (WebSocket)   ┐
+//!  binance/     (WebSocket)   ┐
+//!  coinbase/    (WebSocket)   │
+//!  kraken/      (WebSocket)   │
 //!  coingecko.rs (polled)      ├─ parse ─▶ Link ─▶ news ─▶ desk/ ─▶ observations ─▶ evaluate
 //!  yahoo.rs     (polled)      │                             └───▶ events (FeedStatus) ─▶ hub
 //!  simulated.rs (no network)  ┘
-//!  supervise.rs runs each of them, waits after a failure, and runs it again; the polled ones ask by crate::provider
+//!  supervise.rs runs each of them, waits after a failure, and runs it again; the polled ones ask by crate::provider;
+//!  socket.rs connects for the streams; codes.rs is what one connection of theirs knows of its instruments; wire.rs reads JSON
 //! ```
 //!
 //! A parser is a pure function from a payload to prices; whatever it meets, it never panics, never makes a price of what is
 //! not one, and lets no bad symbol spoil its neighbours (docs/reliability.md, P11). Deliberately absent: judging prices (that is
 //! core's evaluator), and keeping them (that is the hub's and the recorder's).
 
+pub(crate) mod bench;
+mod binance;
+mod codes;
 mod coinbase;
 mod coingecko;
 pub(crate) mod desk;
+mod kraken;
 pub(crate) mod simulated;
+mod socket;
 mod supervise;
 #[cfg(test)]
 mod test_support;
+mod wire;
 mod yahoo;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -26,7 +35,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bellwether_core::{
     catalog::Catalog,
     config::Config,
-    instrument::{FeedId, Instrument, Symbol},
+    instrument::{FeedId, Instrument, ProviderCode, Symbol},
     time::Span,
 };
 use rust_decimal::Decimal;
@@ -74,7 +83,8 @@ pub(crate) fn assign(config: &Config, catalog: &Catalog) -> Assigned {
         let feed = if enabled.contains(&FeedId::Simulated) {
             Some(FeedId::Simulated)
         } else {
-            instrument.providers.iter().map(|p| p.feed).find(|feed| enabled.contains(feed))
+            let usable = |p: &&ProviderCode| enabled.contains(&p.feed) && quotes_in_its_currency(&instrument, p);
+            instrument.providers.iter().find(usable).map(|p| p.feed)
         };
         if let Some(feed) = feed {
             set_up(&mut instrument, feed, config, catalog.instruments().len());
@@ -85,6 +95,11 @@ pub(crate) fn assign(config: &Config, catalog: &Catalog) -> Assigned {
     (instruments.collect(), feeds)
 }
 
+/// Binance quotes in USDT, and a price in USDT is none in USD (docs/alerts.md, B16.6). Its codes end with what they are quoted in.
+fn quotes_in_its_currency(instrument: &Instrument, provider: &ProviderCode) -> bool {
+    provider.feed != FeedId::Binance || provider.code.ends_with(&instrument.currency)
+}
+
 /// `stale_after` exceeds the declared delay and three normal intervals (docs/alerts.md, B3).
 fn set_up(instrument: &mut Instrument, feed: FeedId, config: &Config, instruments: usize) {
     let polled = |instrument: &mut Instrument, interval: Span| {
@@ -93,12 +108,16 @@ fn set_up(instrument: &mut Instrument, feed: FeedId, config: &Config, instrument
         instrument.outlier_pct = Some(OUTLIER_PCT);
         instrument.outlier_window = instrument.outlier_window.max(interval.times(4));
     };
+    let streamed = |instrument: &mut Instrument, silence: Span| {
+        instrument.delay = Span::ZERO;
+        instrument.stale_after = Span::from_seconds(60).max(silence.times(4));
+    };
     match feed {
         // Proven alive each second; quiet instruments are repeated every `stale_after` / 2.
-        FeedId::Coinbase => {
-            instrument.delay = Span::ZERO;
-            instrument.stale_after = Span::from_seconds(60).max(config.feeds.coinbase.silence.times(4));
-        }
+        FeedId::Coinbase => streamed(instrument, config.feeds.coinbase.silence),
+        FeedId::Kraken => streamed(instrument, config.feeds.kraken.silence),
+        // Each instrument each second.
+        FeedId::Binance => streamed(instrument, config.feeds.binance.silence),
         // It recomputes a coin about once a minute, however often it is asked.
         FeedId::Coingecko => {
             instrument.delay = Span::ZERO;
@@ -109,7 +128,7 @@ fn set_up(instrument: &mut Instrument, feed: FeedId, config: &Config, instrument
             instrument.delay = Span::ZERO;
             instrument.stale_after = simulated::stale_after(config.feeds.simulated.rate, instruments);
         }
-        FeedId::Kraken | FeedId::Binance | FeedId::Tape => {}
+        FeedId::Tape => {}
     }
 }
 
@@ -131,6 +150,12 @@ pub(crate) fn start(
         let count = u32::try_from(instruments.len()).unwrap_or(u32::MAX);
         let feed = match id {
             FeedId::Coinbase => Feed::Coinbase(coinbase::Coinbase::new(&config.feeds.coinbase, instruments)),
+            FeedId::Kraken => Feed::Kraken(kraken::Kraken::new(&config.feeds.kraken, instruments)),
+            FeedId::Binance => Feed::Binance(binance::Binance::new(
+                &config.feeds.binance,
+                instruments,
+                context.providers.binance.clone(),
+            )),
             FeedId::Coingecko => Feed::Coingecko(coingecko::Coingecko::new(
                 &config.feeds.coingecko,
                 instruments,
@@ -143,7 +168,7 @@ pub(crate) fn start(
             FeedId::Simulated => {
                 Feed::Simulated(Box::new(simulated::Simulated::new(&config.feeds.simulated, instruments)))
             }
-            FeedId::Kraken | FeedId::Binance | FeedId::Tape => continue,
+            FeedId::Tape => continue,
         };
         let link = Link::new(id, count, context.clone());
         tasks.spawn(async move { (id.as_str(), supervise(feed, link, jittered).await) });
@@ -167,11 +192,13 @@ mod tests {
         assert_eq!(assigned.0.len(), 102);
         assert_eq!(assigned.1.values().map(Vec::len).sum::<usize>(), 102, "nothing is left without a feed");
         assert_eq!(feed_of(&assigned, "BTC"), Some(FeedId::Coinbase));
-        assert_eq!(feed_of(&assigned, "TRX"), Some(FeedId::Coingecko), "Coinbase does not list it");
+        assert_eq!(feed_of(&assigned, "TRX"), Some(FeedId::Kraken), "Coinbase does not list it");
         assert_eq!(feed_of(&assigned, "AAPL"), Some(FeedId::Yahoo));
 
         config.feeds.coinbase.enabled = false;
-        assert_eq!(feed_of(&assign(&config, &catalog), "BTC"), Some(FeedId::Coingecko));
+        assert_eq!(feed_of(&assign(&config, &catalog), "BTC"), Some(FeedId::Kraken));
+        config.feeds.kraken.enabled = false;
+        assert_eq!(feed_of(&assign(&config, &catalog), "BTC"), Some(FeedId::Coingecko), "Binance has it in USDT only");
         config.feeds.yahoo.enabled = false;
         assert_eq!(feed_of(&assign(&config, &catalog), "AAPL"), None);
         config.feeds.simulated.enabled = true;

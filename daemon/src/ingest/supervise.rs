@@ -1,7 +1,8 @@
 //! What all feeds have in common: run, fail, wait, run again; and the one way in which they hand over prices.
 //!
-//! The waits: full jitter from 1 s doubling to 60 s, or half to all of 60 s doubling to 15 min where the provider said no; a
-//! `Retry-After` is a minimum. The count starts anew only after a minute of good data (docs/reliability.md, P9 and P10).
+//! The waits: full jitter from 1 s doubling to 60 s, or half to all of 60 s doubling to 15 min where the provider said no; of
+//! minutes to a day where it banned us, and 6 h where it does not serve this place; a `Retry-After` is a minimum. The count starts
+//! anew only after a minute of good data (docs/reliability.md, P9 and P10).
 
 use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, time::Duration};
 
@@ -19,9 +20,11 @@ use tokio::time::Instant;
 
 use super::{
     Context,
+    binance::Binance,
     coinbase::Coinbase,
     coingecko::Coingecko,
     desk::{News, Split, What, Whom},
+    kraken::Kraken,
     simulated::Simulated,
     yahoo::Yahoo,
 };
@@ -33,6 +36,8 @@ const PROOF: Duration = Duration::from_mins(1);
 /// Any of the feeds.
 pub(super) enum Feed {
     Coinbase(Coinbase),
+    Kraken(Kraken),
+    Binance(Binance),
     Coingecko(Coingecko),
     Yahoo(Yahoo),
     Simulated(Box<Simulated>),
@@ -46,6 +51,8 @@ impl Feed {
     async fn run(&mut self, link: &mut Link) -> Result<Infallible, Trouble> {
         match self {
             Self::Coinbase(feed) => feed.run(link).await,
+            Self::Kraken(feed) => feed.run(link).await,
+            Self::Binance(feed) => feed.run(link).await,
             Self::Coingecko(feed) => feed.run(link).await,
             Self::Yahoo(feed) => feed.run(link).await,
             Self::Simulated(feed) => feed.run(link).await,
@@ -62,6 +69,10 @@ pub(super) enum Remedy {
     Retry,
     /// The provider said no: try again much later.
     Wait,
+    /// The provider shut this address out for a while: going on would only lengthen it.
+    Banned,
+    /// The provider does not serve this place at all: look again after some hours, for machines that travel.
+    Blocked,
     /// Nobody takes the prices any more: the daemon is stopping.
     End,
 }
@@ -84,6 +95,16 @@ impl Trouble {
     /// The provider does not want us, or not now.
     pub(super) fn refused(text: impl AsRef<str>) -> Self {
         Self { text: clean(text.as_ref()), remedy: Remedy::Wait, after: None }
+    }
+
+    /// What an HTTP status means that stands where a stream or an answer should be.
+    pub(super) fn of_status(status: http::StatusCode, text: impl AsRef<str>) -> Self {
+        match status.as_u16() {
+            403 | 418 => Self { remedy: Remedy::Banned, ..Self::refused(text) },
+            451 => Self { remedy: Remedy::Blocked, ..Self::refused(text) },
+            400..=499 => Self::refused(text),
+            _ => Self::failed(text),
+        }
     }
 
     /// Not before so long.
@@ -136,6 +157,14 @@ impl Link {
     /// Hands over one price.
     pub(super) async fn tick(&mut self, tick: Tick) -> Result<(), Trouble> {
         self.hand_over(What::Tick(tick), 1).await
+    }
+
+    /// Hands over one price of a stream, and notes how long after its own time it came.
+    pub(super) async fn streamed(&mut self, tick: Tick) -> Result<(), Trouble> {
+        if let Some(time) = tick.exchange_time {
+            self.answered(tick.received_time.since(time).into());
+        }
+        self.tick(tick).await
     }
 
     /// Hands over the prices of one answer.
@@ -227,6 +256,11 @@ impl Link {
         self.tell(FeedState::Live, None, trouble).await
     }
 
+    /// The connection stands, but the provider's market does not trade.
+    pub(super) async fn paused(&mut self, trouble: String) -> Result<(), Trouble> {
+        self.tell(FeedState::Paused, None, Some(trouble)).await
+    }
+
     async fn connecting(&mut self) -> Result<(), Trouble> {
         self.good_since = None;
         let trouble = self.status.as_ref().and_then(|s| s.trouble.clone());
@@ -284,6 +318,8 @@ async fn keep_running(feed: &mut Feed, link: &mut Link, wait: Wait) -> Result<In
         failures = if link.was_good() { 1 } else { failures + 1 };
         let (state, backoff) = match trouble.remedy {
             Remedy::Wait => (FeedState::Refused, Backoff::POLITE),
+            Remedy::Banned => (FeedState::Banned, Backoff::BANNED),
+            Remedy::Blocked => (FeedState::Blocked, Backoff::PLACE),
             Remedy::Retry | Remedy::End => (FeedState::BackingOff, Backoff::FEED),
         };
         let delay = wait(backoff, failures).max(trouble.after.unwrap_or(Span::ZERO));

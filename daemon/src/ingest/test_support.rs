@@ -7,11 +7,23 @@ use bellwether_core::{
     config::Config,
     event::{FeedState, FeedStatus},
     instrument::{FeedId, Instrument},
+    retry::Backoff,
     tick::Tick,
+    time::Span,
 };
+use futures_util::{SinkExt, StreamExt};
 use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
     task::JoinHandle,
+};
+use tokio_tungstenite::{
+    WebSocketStream, accept_hdr_async,
+    tungstenite::{
+        Message,
+        handshake::server::{ErrorResponse, Request, Response},
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -125,4 +137,78 @@ pub(super) fn unlisted(feed: FeedId, code: &str, currency: &str) -> Instrument {
     instrument.currency = currency.to_owned();
     instrument.providers.push(bellwether_core::instrument::ProviderCode { feed, code: code.to_owned() });
     instrument
+}
+
+/// Waits no longer than it must between two attempts.
+pub(super) fn soon(_: Backoff, _: u32) -> Span {
+    Span::from_millis(1)
+}
+
+/// An exchange on this machine that speaks WebSocket; the test plays its part of each connection.
+pub(super) struct Exchange {
+    pub(super) url: String,
+    connections: mpsc::Receiver<Side>,
+}
+
+impl Exchange {
+    pub(super) async fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("ws://{}", listener.local_addr().expect("an address"));
+        let (sender, connections) = mpsc::channel(8);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut path = String::new();
+                #[expect(clippy::result_large_err, reason = "so the library wants it")]
+                let note = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
+                    path = request.uri().to_string();
+                    Ok(response)
+                };
+                let Ok(socket) = accept_hdr_async(stream, note).await else { continue };
+                if sender.send(Side { socket, path }).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { url, connections }
+    }
+
+    pub(super) async fn connection(&mut self) -> Side {
+        let side = tokio::time::timeout(PATIENCE, self.connections.recv()).await;
+        side.expect("a connection within half a minute").expect("the listener lives")
+    }
+}
+
+/// The exchange's side of a connection.
+pub(super) struct Side {
+    pub(super) socket: WebSocketStream<TcpStream>,
+    /// What was asked for: path and query.
+    pub(super) path: String,
+}
+
+impl Side {
+    pub(super) async fn say(&mut self, text: impl Into<String>) {
+        self.socket.send(Message::text(text.into())).await.expect("the feed listens");
+    }
+
+    /// The next message that is not a pong or the like.
+    pub(super) async fn heard(&mut self) -> serde_json::Value {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a message");
+            if let Message::Text(text) = message.expect("open").expect("a message") {
+                return serde_json::from_str(text.as_str()).expect("JSON");
+            }
+        }
+    }
+
+    /// Waits until the feed has left.
+    pub(super) async fn left(mut self) {
+        let gone = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        tokio::time::timeout(PATIENCE, gone).await.expect("the feed has left");
+    }
+
+    /// Breaks off in the middle of a frame of 200 bytes.
+    pub(super) async fn break_off(self) {
+        let mut stream = self.socket.into_inner();
+        stream.write_all(&[0x81, 126, 0, 200, b'{', b'"']).await.expect("open");
+    }
 }

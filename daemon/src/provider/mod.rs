@@ -49,10 +49,6 @@ use crate::{clock::Clock, store::Store};
 const COINGECKO_PRO: &str = "https://pro-api.coingecko.com/api/v3";
 /// Coinbase Exchange: 10 requests a second and address.
 const COINBASE: &str = "https://api.exchange.coinbase.com";
-/// Kraken: about one call a second and address.
-const KRAKEN: &str = "https://api.kraken.com/0/public";
-/// Binance's host for market data alone, which needs no key.
-const BINANCE: &str = "https://data-api.binance.vision/api/v3";
 
 /// How long to wait after so many refusals in a row where the provider does not say; tests wait shorter.
 pub(crate) type Wait = fn(Backoff, u32) -> Span;
@@ -263,8 +259,9 @@ impl Providers {
         };
         Self {
             coinbase: make(plain(FeedId::Coinbase, COINBASE, 8, 150)),
-            kraken: make(plain(FeedId::Kraken, KRAKEN, 3, 1_200)),
-            binance: make(plain(FeedId::Binance, BINANCE, 10, 100)),
+            // About one call a second and address.
+            kraken: make(plain(FeedId::Kraken, &config.feeds.kraken.base_url, 3, 1_200)),
+            binance: make(plain(FeedId::Binance, &config.feeds.binance.base_url, 10, 100)),
             coingecko: make(coingecko(&config.feeds.coingecko)),
             yahoo: make(yahoo(&config.feeds.yahoo)),
         }

@@ -64,8 +64,8 @@ fn list_feeds(app: &App, pen: &mut Pen<'_>, area: Rect, feeds: &[&FeedStatus]) -
         let (sign, style) = match feed.state {
             FeedState::Live => ("●", pen.theme.up),
             FeedState::Connecting => ("◐", pen.theme.dim),
-            FeedState::BackingOff => ("◐", pen.theme.warn),
-            FeedState::Refused => ("✗", pen.theme.trouble),
+            FeedState::BackingOff | FeedState::Paused => ("◐", pen.theme.warn),
+            FeedState::Refused | FeedState::Banned | FeedState::Blocked => ("✗", pen.theme.trouble),
             FeedState::Off => ("○", pen.theme.dim),
         };
         let x = pen.put(line, line.x + 1, &format!("{sign} {:<11}", feed.feed), style);

@@ -1,13 +1,22 @@
 //! The parser on recorded frames, the rules of a connection, and the feed against an exchange on this machine.
 
-use bellwether_core::{event::FeedState, instrument::FeedId, price::Price, retry::Backoff, tick::Tick};
+use bellwether_core::{
+    event::FeedState,
+    instrument::FeedId,
+    price::Price,
+    tick::Tick,
+    time::{Span, Timestamp},
+};
+use futures_util::SinkExt;
 use serde::Deserialize;
-use tokio::{io::AsyncWriteExt, net::TcpListener, sync::mpsc, task::JoinHandle};
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::{products::BEHIND, *};
+use super::*;
 use crate::ingest::{
+    codes::BEHIND,
     supervise::{Feed, Remedy},
-    test_support::{Desk, StandIn, damaged, http_answer, instruments},
+    test_support::{Desk, Exchange, Side, StandIn, damaged, http_answer, instruments, soon},
 };
 
 const FRAMES: &str = include_str!("../../../../tests/data/captures/coinbase/frames.jsonl");
@@ -168,60 +177,14 @@ fn what_is_never_acknowledged_is_named() {
     assert_eq!(products.trouble(), None, "data is as good as an acknowledgement");
 }
 
-/// An exchange on this machine; the test plays its part of each connection.
-struct Exchange {
-    url: String,
-    connections: mpsc::Receiver<WebSocketStream<TcpStream>>,
-}
-
-impl Exchange {
-    async fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("ws://{}", listener.local_addr().expect("an address"));
-        let (sender, connections) = mpsc::channel(8);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let Ok(socket) = tokio_tungstenite::accept_async(stream).await else { continue };
-                if sender.send(socket).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Self { url, connections }
-    }
-
-    async fn connection(&mut self) -> Side {
-        let socket = timeout(Duration::from_secs(30), self.connections.recv()).await;
-        Side(socket.expect("a connection within half a minute").expect("the listener lives"))
-    }
-}
-
-struct Side(WebSocketStream<TcpStream>);
-
-impl Side {
-    async fn say(&mut self, text: String) {
-        self.0.send(Message::text(text)).await.expect("the feed listens");
-    }
-
-    /// The products of the next subscription.
-    async fn subscription(&mut self) -> Vec<String> {
-        #[derive(Deserialize)]
-        struct Subscribe {
-            product_ids: Vec<String>,
-            channels: Vec<String>,
-        }
-        let message = timeout(Duration::from_secs(30), self.0.next()).await.expect("a subscription");
-        let text = message.expect("open").expect("a message").into_text().expect("text");
-        let subscribe: Subscribe = serde_json::from_str(text.as_str()).expect("a subscription");
-        assert_eq!(subscribe.channels, ["ticker", "heartbeat"]);
-        subscribe.product_ids
-    }
+/// The products of the next subscription.
+async fn subscription(side: &mut Side) -> Vec<String> {
+    let message = side.heard().await;
+    assert_eq!((&message["type"], &message["channels"]), (&json!("subscribe"), &json!(["ticker", "heartbeat"])));
+    serde_json::from_value(message["product_ids"].clone()).expect("a list")
 }
 
 fn start(desk: &Desk, url: &str, silence: Span, symbols: &[&str]) -> JoinHandle<anyhow::Result<()>> {
-    fn soon(_: Backoff, _: u32) -> Span {
-        Span::from_millis(1)
-    }
     let config = config::Coinbase { ws_url: url.to_owned(), silence, ..config::Coinbase::default() };
     let mut instruments = instruments(symbols);
     for instrument in &mut instruments {
@@ -237,7 +200,7 @@ async fn it_subscribes_and_delivers() {
     let (mut desk, mut exchange) = (Desk::new(), Exchange::open().await);
     let task = start(&desk, &exchange.url, LONG, &["BTC", "ETH"]);
     let mut side = exchange.connection().await;
-    assert_eq!(side.subscription().await, ["BTC-USD", "ETH-USD"]);
+    assert_eq!(subscription(&mut side).await, ["BTC-USD", "ETH-USD"]);
     side.say("{not json".to_owned()).await;
     side.say(ticker("BTC-USD", "NaN")).await;
     side.say(ticker("XYZ-USD", "5")).await;
@@ -269,11 +232,11 @@ async fn a_refused_product_is_named_and_the_others_live() {
     let (mut desk, mut exchange) = (Desk::new(), Exchange::open().await);
     start(&desk, &exchange.url, LONG, &["BTC", "ETH", "SOL"]);
     let mut side = exchange.connection().await;
-    assert_eq!(side.subscription().await, ["BTC-USD", "ETH-USD", "SOL-USD"]);
+    assert_eq!(subscription(&mut side).await, ["BTC-USD", "ETH-USD", "SOL-USD"]);
     let refusal =
         json!({ "type": "error", "message": "Failed to subscribe", "reason": "ETH-USD is not a valid product" });
     side.say(refusal.to_string()).await;
-    assert_eq!(side.subscription().await, ["BTC-USD", "SOL-USD"]);
+    assert_eq!(subscription(&mut side).await, ["BTC-USD", "SOL-USD"]);
     side.say(ticker("SOL-USD", "142.85")).await;
     assert_eq!(desk.ticks().await[0].symbol.as_str(), "SOL");
     let status = desk.status(FeedState::Live).await;
@@ -285,15 +248,15 @@ async fn a_silent_connection_is_opened_anew_and_all_is_subscribed_again() {
     let (mut desk, mut exchange) = (Desk::new(), Exchange::open().await);
     start(&desk, &exchange.url, Span::from_millis(100), &["BTC", "ETH"]);
     let mut first = exchange.connection().await;
-    assert_eq!(first.subscription().await.len(), 2);
+    assert_eq!(subscription(&mut first).await.len(), 2);
     first.say(ticker("BTC-USD", "84000")).await;
     desk.ticks().await;
     // Half open: the socket lives, pings even come, and nothing is said.
-    first.0.send(Message::Ping(bytes::Bytes::new())).await.expect("open");
+    first.socket.send(Message::Ping(bytes::Bytes::new())).await.expect("open");
     let status = desk.status(FeedState::BackingOff).await;
     assert_eq!(status.trouble.as_deref(), Some("silent for 100ms"));
     let mut second = exchange.connection().await;
-    assert_eq!(second.subscription().await, ["BTC-USD", "ETH-USD"]);
+    assert_eq!(subscription(&mut second).await, ["BTC-USD", "ETH-USD"]);
     second.say(ticker("ETH-USD", "2700")).await;
     assert_eq!(desk.ticks().await[0].symbol.as_str(), "ETH");
     let text = desk.context.metrics.render();
@@ -310,19 +273,17 @@ async fn every_way_to_be_cut_off_ends_in_a_new_connection() {
         code: tungstenite::protocol::frame::coding::CloseCode::Restart,
         reason: "bye\u{1b}".into(),
     };
-    side.0.close(Some(frame)).await.expect("open");
+    side.socket.close(Some(frame)).await.expect("open");
     let trouble = desk.status(FeedState::BackingOff).await.trouble.expect("a reason");
     assert_eq!(trouble, "closed by the exchange with code 1012 bye\u{fffd}");
-    // A cut in the middle of a frame of 200 bytes.
+    // A cut in the middle of a frame.
     let side = exchange.connection().await;
-    let mut stream = side.0.into_inner();
-    stream.write_all(&[0x81, 126, 0, 200, b'{', b'"']).await.expect("open");
-    drop(stream);
+    side.break_off().await;
     assert!(desk.status(FeedState::BackingOff).await.trouble.is_some());
     // A frame of two megabytes.
     let mut side = exchange.connection().await;
     // The feed may hang up before it is all sent.
-    side.0.send(Message::text(" ".repeat(2 << 20))).await.ok();
+    side.socket.send(Message::text(" ".repeat(2 << 20))).await.ok();
     let trouble = desk.status(FeedState::BackingOff).await.trouble.expect("a reason");
     assert!(trouble.contains("too long") || trouble.contains("too big"), "{trouble}");
     let mut side = exchange.connection().await;
@@ -341,19 +302,4 @@ async fn a_ban_at_the_door_is_waited_out() {
     let wait = status.next_attempt.expect("a time").since(status.since);
     assert!(wait >= Span::from_seconds(3_600), "{wait}");
     assert_eq!(stand_in.requests().len(), 1);
-}
-
-#[tokio::test]
-async fn tls_needs_no_default_of_the_process_and_meets_a_stranger_with_an_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = format!("wss://{}", listener.local_addr().expect("an address"));
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.expect("a connection");
-        // The feed may have hung up already.
-        stream.write_all(b"no TLS here\r\n\r\n").await.ok();
-    });
-    let opened = timeout(Duration::from_secs(30), connect(&url, NOW)).await.expect("an end");
-    let trouble = opened.expect_err("not TLS");
-    assert_eq!(trouble.remedy, Remedy::Retry);
-    assert!(!trouble.text.is_empty());
 }
