@@ -290,6 +290,9 @@ pub struct PriceView {
     pub currency: String,
     /// Whether the price is too old to be judged.
     pub stale: bool,
+    /// The first price of the trading day, or of the last 24 hours where there are no days; absent while it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<Price>,
     /// Closes of the last 24 hours in equal steps, oldest first; only with `?sparkline=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sparkline: Option<Vec<Price>>,

@@ -43,7 +43,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     evaluate::Evaluate,
-    gateway, ingest,
+    gateway,
+    history::{Days, History},
+    ingest,
     links::{BATCHES, CHANGES, EVENTS, TICKS},
     metrics::Metrics,
     notify,
@@ -135,6 +137,12 @@ impl Daemon {
         let stop = CancellationToken::new();
         let mut roles = JoinSet::new();
 
+        let providers = Providers::open(&config, &store, &clock).await;
+        let enabled = config.enabled_feeds();
+        let history =
+            History::new(store.clone(), Some(providers.clone()), enabled, Arc::clone(&catalog), clock.clone());
+        let days = Days::default();
+
         let channels = Arc::new(notify::ChannelSet::new(&config, clock.clone())?);
         let health = notify::StoreHealth::default();
         let delivery = notify::Deps {
@@ -161,6 +169,7 @@ impl Daemon {
             batches: batches_tx,
             events: events_tx.clone(),
             trades: trades_tx,
+            days: days.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
         };
@@ -172,6 +181,8 @@ impl Daemon {
         let token = fresh_token();
         let router = gateway::router(Arc::new(gateway::Gateway {
             store: store.clone(),
+            history: history.clone(),
+            days: days.clone(),
             hub,
             changes: changes_tx,
             turns: gateway::Turns::default(),
@@ -196,13 +207,19 @@ impl Daemon {
             ("gateway", Ok(()))
         });
 
+        let completing = days.run(history, Arc::clone(&catalog), clock.clone(), stop.clone());
+        roles.spawn(async move {
+            completing.await;
+            ("days", Ok(()))
+        });
+
         // The feeds last: no price before somebody listens.
         let (news_tx, news) = mpsc::channel(ingest::desk::NEWS); // full: the feed waits, TCP pushes back
         let (wanted_tx, wanted) = watch::channel(ingest::desk::Wanted::default());
         let desk = ingest::desk::Desk { observations: ticks_tx, events: events_tx, wanted: wanted_tx };
         roles.spawn(async move { ("desk", desk.run(news).await) });
         let context = ingest::Context {
-            providers: Providers::open(&config, &store, &clock).await,
+            providers,
             catalog,
             news: news_tx,
             wanted,

@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     clock::Clock,
+    history::Days,
     links::{Batch, Batches, Change, Events, Observation},
     metrics::Metrics,
     record::Trade,
@@ -44,6 +45,8 @@ pub(crate) struct Evaluate {
     pub(crate) events: Events,
     /// Where accepted prices go to become bars. Full: the price is left out of its bar.
     pub(crate) trades: mpsc::Sender<Trade>,
+    /// What feeds leave out of the trading day.
+    pub(crate) days: Days,
     /// The time.
     pub(crate) clock: Clock,
     /// The figures.
@@ -125,7 +128,10 @@ impl Evaluate {
                     return;
                 };
                 let _ = self.trades.try_send(Trade { symbol: tick.symbol, price: tick.price, time: seen.ts });
-                drop(self.events.send(Event::Price(ticker(tick, instrument, seen.ts))).await);
+                let mut row = ticker(tick, instrument, seen.ts);
+                self.days.complete(&mut row);
+                row.change_24h_pct = row.reference.and_then(|reference| change_pct(reference, row.price));
+                drop(self.events.send(Event::Price(row)).await);
             }
             Admission::Held => self.metrics.rejected(tick.source, "held"),
             Admission::Rejected(reason) => self.metrics.rejected(tick.source, reason.as_str()),
@@ -221,12 +227,12 @@ impl Evaluate {
     }
 }
 
-/// The board's row for an accepted tick.
+/// The board's row for an accepted tick, without the change that follows from the day's reference.
 fn ticker(tick: &Tick, instrument: &Instrument, as_of: Timestamp) -> Ticker {
     Ticker {
         symbol: tick.symbol,
         price: tick.price,
-        change_24h_pct: tick.day.reference.and_then(|reference| change_pct(reference, tick.price)),
+        change_24h_pct: None,
         reference: tick.day.reference,
         high: tick.day.high,
         low: tick.day.low,

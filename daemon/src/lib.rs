@@ -15,12 +15,12 @@ mod clock;
 mod daemon;
 mod evaluate;
 mod gateway;
+mod history;
 mod ingest;
 mod links;
 mod metrics;
 mod notify;
 mod presence;
-#[allow(dead_code, reason = "what history and search ask is on its way")]
 mod provider;
 mod record;
 #[cfg(test)]

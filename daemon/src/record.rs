@@ -15,7 +15,12 @@ use bellwether_core::{
 };
 use tokio::sync::mpsc;
 
-use crate::{clock::Clock, gateway::Hub, store::Store};
+use crate::{
+    clock::Clock,
+    gateway::Hub,
+    history,
+    store::{Store, StoreError},
+};
 
 /// Evaluate to record. Full: the price is left out of its bar.
 pub(crate) const TRADES: usize = 4_096;
@@ -136,7 +141,7 @@ pub(crate) async fn run(
             }
         }
         if flushes.is_multiple_of(PRUNE_EVERY)
-            && let Err(error) = store.prune_bars(clock.now().minus(keep)).await
+            && let Err(error) = prune(&store, clock.now(), keep).await
         {
             tracing::warn!(%error, "old bars cannot be removed");
         }
@@ -145,6 +150,13 @@ pub(crate) async fn run(
             return Ok(());
         }
     }
+}
+
+/// Recorded minutes become hours after `keep`; fetched bars go by their length.
+async fn prune(store: &Store, now: Timestamp, keep: Span) -> Result<(), StoreError> {
+    store.prune_bars(now.minus(keep)).await?;
+    let ages = history::KEPT.iter().map(|(length, kept)| (*length, now.minus(*kept)));
+    store.prune_candles(ages.collect()).await.map(drop)
 }
 
 /// The bars of the running minute, as far as they were written before: a restart within a minute must not cut them short.

@@ -87,6 +87,7 @@ impl Life {
             batches,
             events,
             trades,
+            days: crate::history::Days::default(),
             clock: clock.clone(),
             metrics,
         };

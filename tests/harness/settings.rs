@@ -34,6 +34,8 @@ impl Settings {
     pub(crate) fn coinbase(self, exchange: &Exchange) -> Self {
         self.with("feeds.coinbase", "enabled = true")
             .with("feeds.coinbase", &format!("ws_url = \"{}\"", exchange.url()))
+            // Nobody is there: the past is what is recorded.
+            .with("feeds.coinbase", "base_url = \"http://127.0.0.1:9\"")
     }
 
     /// Prices from a fake `CoinGecko`.

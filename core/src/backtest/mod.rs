@@ -11,7 +11,9 @@ pub mod tape;
 mod tests;
 
 pub use alerts::{BadAlert, read_alerts, watched};
-pub use report::{AlertSummary, BacktestAnswer, BacktestFiring, BacktestSummary, NewBacktest};
+pub use report::{
+    AlertSummary, BacktestAnswer, BacktestFiring, BacktestSummary, Coverage, CoverageSource, NewBacktest,
+};
 
 use crate::{
     alert::{Alert, AlertChange, AlertId, UserId},
@@ -158,6 +160,7 @@ impl Backtest {
             to: self.from.map(|_| self.to),
             bar: None,
             bars: 0,
+            coverage: Vec::new(),
         }
     }
 

@@ -79,6 +79,40 @@ pub struct BacktestSummary {
     /// How many bars there are.
     #[serde(default)]
     pub bars: u64,
+    /// Of how much of the time that was asked for the prices are known, and from whom, for each instrument.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coverage: Vec<Coverage>,
+}
+
+/// What is known of one instrument in the time of a backtest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Coverage {
+    /// The instrument.
+    pub symbol: Symbol,
+    /// How much of its trading hours, in per cent, rounded down. Hours in which nobody traded count as known.
+    pub percent: u32,
+    /// Who the bars are from, oldest first.
+    pub sources: Vec<CoverageSource>,
+    /// Why the rest is missing, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+}
+
+/// Bars of one length from one source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CoverageSource {
+    /// `recorded` by this daemon, or the provider they were fetched from.
+    pub source: String,
+    /// The length of a bar.
+    pub bar: Span,
+    /// How many.
+    pub bars: u64,
+    /// Where the first one begins.
+    pub from: Timestamp,
+    /// Where the last one ends.
+    pub to: Timestamp,
 }
 
 /// The answer to `POST /backtest`.

@@ -110,6 +110,8 @@ pub struct Coinbase {
     pub enabled: bool,
     /// The WebSocket's address.
     pub ws_url: String,
+    /// Where the history of its prices is asked for.
+    pub base_url: String,
     /// From which silence of a connection it is opened anew.
     pub silence: Span,
 }
@@ -119,6 +121,7 @@ impl Default for Coinbase {
         Self {
             enabled: true,
             ws_url: "wss://ws-feed.exchange.coinbase.com".to_owned(),
+            base_url: "https://api.exchange.coinbase.com".to_owned(),
             silence: Span::from_seconds(10),
         }
     }

@@ -119,6 +119,7 @@ impl Config {
         }
         for (key, url, schemes) in [
             ("feeds.coinbase.ws_url", &self.feeds.coinbase.ws_url, ["wss", "ws"]),
+            ("feeds.coinbase.base_url", &self.feeds.coinbase.base_url, ["https", "http"]),
             ("feeds.kraken.ws_url", &self.feeds.kraken.ws_url, ["wss", "ws"]),
             ("feeds.kraken.base_url", &self.feeds.kraken.base_url, ["https", "http"]),
             ("feeds.binance.ws_url", &self.feeds.binance.ws_url, ["wss", "ws"]),

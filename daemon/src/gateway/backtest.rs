@@ -1,23 +1,28 @@
-//! Alerts over the stored bars: what they would have done, through the same evaluator as live prices (`docs/backtest.md`).
+//! Alerts over recorded and fetched bars: what they would have done, through the same evaluator as live prices (`docs/backtest.md`).
 //!
 //! A backtest must never be in the way of what is live: bars are read piece by piece between other readers, judged on threads of
 //! their own, two backtests at a time, and given up when they take too long.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{Json, body::Body, extract::State, http::HeaderMap};
 use bellwether_core::{
-    backtest::{Backtest, BacktestAnswer, BacktestFiring, NewBacktest, watched},
+    backtest::{Backtest, BacktestAnswer, BacktestFiring, Coverage, CoverageSource, NewBacktest, watched},
     condition::Rule,
-    instrument::{Symbol, default_stale_after},
+    instrument::{FeedId, Symbol, default_stale_after},
     parse::parse,
     protocol::Problem,
     tick::Candle,
     time::{Span, Timestamp},
 };
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use super::{Gateway, alerts::with_context, auth::Caller, body, error::ApiError};
+use crate::{
+    history::{DAY, FIVE, HOUR, MINUTE, floor},
+    provider::Priority,
+};
 
 /// The most alerts of one backtest.
 const MOST_ALERTS: usize = 8;
@@ -29,13 +34,15 @@ const MOST_FIRINGS: usize = 1_000;
 const PIECE: usize = 20_000;
 /// How long one may take, reading and waiting for its turn included.
 const PATIENCE: Duration = Duration::from_secs(20);
-const MINUTE: Span = Span::from_seconds(60);
-const DAY: Span = Span::from_seconds(86_400);
+/// How much of that missing bars may take; what comes later is there for the next one.
+const FETCHING: Duration = Duration::from_secs(10);
+/// How long the bars are that fill what was not recorded, by the days asked for; beyond these, an hour.
+const FILLED: [(i64, Span); 2] = [(7, MINUTE), (60, FIVE)];
 
 /// How many run at a time.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
-/// Run alerts over the stored one-minute bars.
+/// Run alerts over recorded one-minute bars, and where these are missing over fetched ones.
 ///
 /// The alerts are read as `POST /alerts` would read them now, and run as if they had been made at the beginning.
 #[utoipa::path(post, path = "/backtest", tag = "history", security(("token" = [])), request_body = NewBacktest,
@@ -93,44 +100,84 @@ async fn over_bars(
         instrument.stale_after = instrument.stale_after.max(usual);
     }
     let symbols: Vec<Symbol> = instruments.iter().map(|i| i.symbol).collect();
-    let piece = MINUTE.times(i64::try_from((PIECE / symbols.len().max(1)).max(60)).unwrap_or(60));
     // Only closed bars: the running one starts in the minute of `now`.
-    let end = Timestamp::from_seconds(now.as_seconds() - now.as_seconds().rem_euclid(60));
-    let mut work = Work { backtest: Backtest::new(instruments, rules, start), firings: Vec::new(), bars: 0 };
-    let mut from = gateway.store.first_bar(symbols.clone(), start).await?.unwrap_or(end);
+    let end = floor(now, MINUTE);
+    let length =
+        FILLED.iter().find(|(days, _)| now.since(start) <= DAY.times(*days)).map_or(HOUR, |(_, length)| *length);
+    let fetching =
+        symbols.iter().map(|symbol| gateway.history.fetch(*symbol, length, start, end, Priority::Person, FETCHING));
+    let troubles = join_all(fetching).await;
+    let piece = HOUR.times(i64::try_from((PIECE / 60 / symbols.len().max(1)).max(1)).unwrap_or(1));
+    let mut work =
+        Work { backtest: Backtest::new(instruments, rules, start), firings: Vec::new(), seen: BTreeMap::new() };
+    let mut from = start;
     while from < end {
-        let to = from.plus(piece).min(end);
-        let bars = gateway.store.bars(symbols.clone(), from, to).await?;
+        // Whole hours, so that no fetched bar reaches over the end of a piece.
+        let to = floor(from.plus(piece), HOUR).min(end);
+        let mut bars = Vec::new();
+        for symbol in &symbols {
+            let known = gateway.history.finest(*symbol, length, from, to).await?;
+            bars.extend(known.into_iter().map(|(bar, source)| (*symbol, bar, source)));
+        }
+        bars.sort_by_key(|(_, bar, _)| bar.to);
         let judged = tokio::task::spawn_blocking(move || work.judge(&bars)).await;
         work = judged.map_err(|e| ApiError::Broken(format!("a backtest ended: {e}")))?;
         from = to;
     }
-    Ok(work.answer())
+    let mut coverage = Vec::with_capacity(symbols.len());
+    for (symbol, missing) in symbols.into_iter().zip(troubles) {
+        let percent = gateway.history.covered(symbol, length, start, end).await?;
+        let sources = work.sources(symbol);
+        coverage.push(Coverage { symbol, percent, sources, missing: missing.filter(|_| percent < 100) });
+    }
+    Ok(work.answer(coverage))
 }
+
+/// How many bars, where the first begins, where the last ends.
+type Tally = (u64, Timestamp, Timestamp);
 
 /// A backtest under way.
 struct Work {
     backtest: Backtest,
     firings: Vec<BacktestFiring>,
-    bars: u64,
+    /// How many bars of which length each source gave, and from when to when.
+    seen: BTreeMap<(Symbol, Option<FeedId>, Span), Tally>,
 }
 
 impl Work {
-    fn judge(mut self, bars: &[(Symbol, Candle)]) -> Self {
+    fn judge(mut self, bars: &[(Symbol, Candle, Option<FeedId>)]) -> Self {
         let mut fired = Vec::new();
-        for minute in bars.chunk_by(|a, b| a.1.to == b.1.to) {
-            self.backtest.feed_bars(minute, &mut fired);
+        for together in bars.chunk_by(|a, b| a.1.to == b.1.to) {
+            let plain: Vec<(Symbol, Candle)> = together.iter().map(|(symbol, bar, _)| (*symbol, bar.clone())).collect();
+            self.backtest.feed_bars(&plain, &mut fired);
             let room = MOST_FIRINGS - self.firings.len();
             self.firings.extend(fired.drain(..).take(room));
         }
-        self.bars = self.bars.saturating_add(u64::try_from(bars.len()).unwrap_or(u64::MAX));
+        for (symbol, bar, source) in bars {
+            let key = (*symbol, *source, bar.to.since(bar.from));
+            let (count, _, to) = self.seen.entry(key).or_insert((0, bar.from, bar.to));
+            *count += 1;
+            *to = bar.to.max(*to);
+        }
         self
     }
 
-    fn answer(self) -> BacktestAnswer {
+    fn sources(&self, symbol: Symbol) -> Vec<CoverageSource> {
+        let mut sources = Vec::new();
+        for ((_, source, bar), (bars, from, to)) in self.seen.iter().filter(|((of, ..), _)| *of == symbol) {
+            let source = source.map_or("recorded", FeedId::as_str).to_owned();
+            sources.push(CoverageSource { source, bar: *bar, bars: *bars, from: *from, to: *to });
+        }
+        sources.sort_by_key(|source| source.from);
+        sources
+    }
+
+    fn answer(self, coverage: Vec<Coverage>) -> BacktestAnswer {
         let mut summary = self.backtest.summary();
-        summary.bar = Some(MINUTE);
-        summary.bars = self.bars;
+        // Where nothing is known, what would be recorded.
+        summary.bar = Some(self.seen.keys().map(|(_, _, bar)| *bar).max().unwrap_or(MINUTE));
+        summary.bars = self.seen.values().map(|(bars, ..)| bars).sum();
+        summary.coverage = coverage;
         let told = u64::try_from(self.firings.len()).unwrap_or(u64::MAX);
         let omitted = summary.count.saturating_sub(told);
         BacktestAnswer { summary, alerts: self.backtest.alerts(), firings: self.firings, omitted }
@@ -139,11 +186,18 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
-    use bellwether_core::tick::Session;
+    use bellwether_core::{config::Config, tick::Session};
     use serde_json::{Value, json};
 
     use super::super::testing::{NOW, OWNER_TOKEN, Rig};
     use super::*;
+    use crate::{
+        clock::Clock,
+        provider::{
+            Providers, jittered,
+            stand_in::{StandIn, json_answer},
+        },
+    };
 
     /// A bar that ended so many minutes before the last full one.
     fn bar(minutes_ago: i64, prices: [&str; 4]) -> Candle {
@@ -209,6 +263,56 @@ mod tests {
         assert_eq!((told, answer["omitted"].as_i64()), (MOST_FIRINGS, Some(above + cooled - 1_000)));
         let (_, day) = ask(&rig, &json!({"expr": "BTC > 10 each", "days": 1})).await;
         assert_eq!(day["summary"]["bars"], json!(1_439), "the day began within a minute: {}", day["summary"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_recorded_is_fetched_and_the_answer_says_how_much_is_known_and_by_whom() {
+        // A Coinbase with one bar of five minutes above 60,000, an hour before the recorded ones.
+        let spike = floor(NOW, HOUR).minus(HOUR.times(30));
+        let rows = format!("[[{},59000,60500,59000,59000,1]]", spike.as_seconds());
+        let stand_in = StandIn::serving(vec![json_answer(&rows)]).await;
+        let mut config = Config::default();
+        config.feeds.coinbase.base_url = stand_in.base.clone();
+        (config.feeds.coingecko.enabled, config.feeds.yahoo.enabled) = (false, false);
+        let clock = Clock::by_hand(NOW);
+        let providers = Providers::new(&config, &[], None, &clock, jittered);
+        let rig = Rig::asking(config, clock, Some(providers)).await;
+        record(&rig, "BTC", (0..60).map(|n| bar(n, ["59000"; 4]))).await;
+        for _ in 0..2 {
+            let (status, answer) = ask(&rig, &json!({"expr": "BTC > 60k each", "days": 10})).await;
+            assert_eq!((status, &answer["summary"]["count"]), (200, &json!(1)), "{answer}");
+            let summary = &answer["summary"];
+            assert_eq!((&summary["bar"], &summary["bars"]), (&json!("5m"), &json!(61)));
+            let known = &summary["coverage"][0];
+            assert!(known["percent"].as_u64().is_some_and(|percent| percent >= 99), "{known}");
+            let source = |place: usize| (&known["sources"][place]["source"], &known["sources"][place]["bars"]);
+            assert_eq!((source(0), source(1)), ((&json!("coinbase"), &json!(1)), (&json!("recorded"), &json!(60))));
+        }
+        let asked = stand_in.requests().len();
+        assert!((9..=10).contains(&asked), "ten days of five minutes, 300 a page, once: {asked}");
+        // A page of bars before a time.
+        let path = format!("/prices/BTC/candles?interval=5m&limit=3&before={}", spike.plus(FIVE));
+        let (status, page) = rig.call("GET", &path, OWNER_TOKEN, "").await;
+        assert_eq!((status, &page["items"][0]["high"]), (200, &json!("60500")), "{page}");
+        let (status, _) = rig.call("GET", "/prices/BTC/candles?before=yesterday", OWNER_TOKEN, "").await;
+        assert_eq!(status, 422);
+    }
+
+    #[tokio::test]
+    async fn without_a_network_the_answer_is_over_what_is_stored() {
+        let config = Config::default();
+        let mut closed = config.clone();
+        closed.feeds.coinbase.base_url = "http://127.0.0.1:9".to_owned();
+        (closed.feeds.coingecko.enabled, closed.feeds.yahoo.enabled) = (false, false);
+        let clock = Clock::by_hand(NOW);
+        let providers = Providers::new(&closed, &[], None, &clock, jittered);
+        let rig = Rig::asking(closed, clock, Some(providers)).await;
+        record(&rig, "BTC", [bar(50, ["59000"; 4]), bar(30, ["60500"; 4])]).await;
+        let (status, answer) = ask(&rig, &json!({"expr": "BTC > 60k each", "days": 2})).await;
+        assert_eq!((status, &answer["summary"]["count"]), (200, &json!(1)), "{answer}");
+        let known = &answer["summary"]["coverage"][0];
+        assert_eq!(known["percent"], json!(0), "{known}");
+        assert!(known["missing"].as_str().is_some_and(|why| why.starts_with("coinbase: ")), "{known}");
     }
 
     #[tokio::test]

@@ -54,7 +54,13 @@ use self::error::ApiError;
 pub(crate) use self::{
     alerts::Turns, auth::Auth, channels::ChannelAccess, hub::Hub, listener::serve, sessions::Sessions,
 };
-use crate::{clock::Clock, links::Changes, metrics::Metrics, store::Store};
+use crate::{
+    clock::Clock,
+    history::{Days, History},
+    links::Changes,
+    metrics::Metrics,
+    store::Store,
+};
 
 /// How long a request may take, its body included.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -66,6 +72,10 @@ pub(crate) type Checks = Arc<dyn Fn() -> BTreeMap<String, String> + Send + Sync>
 pub(crate) struct Gateway {
     /// Alerts, history, accounts.
     pub(crate) store: Store,
+    /// Bars of the past, recorded and fetched.
+    pub(crate) history: History,
+    /// What feeds leave out of the trading day.
+    pub(crate) days: Days,
     /// The picture of the present.
     pub(crate) hub: Hub,
     /// To the evaluator.

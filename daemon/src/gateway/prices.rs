@@ -14,6 +14,7 @@ use bellwether_core::{
 };
 
 use super::{Gateway, Name, auth::Caller, body::Query, error::ApiError};
+use crate::provider::Priority;
 
 /// How far back a sparkline reaches, and in how many steps.
 const SPARKLINE: (Span, u32) = (Span::from_seconds(86_400), 48);
@@ -27,6 +28,7 @@ impl Gateway {
             name: known.map_or_else(|| ticker.symbol.to_string(), |i| i.name.clone()),
             currency: known.map_or_else(String::new, |i| i.currency.clone()),
             stale: ticker.is_stale(now),
+            open: self.days.open(ticker.symbol),
             sparkline,
             ticker,
         }
@@ -74,14 +76,19 @@ pub(crate) async fn one(
     let symbol = gateway.instrument(&name.0)?;
     let none = || ApiError::NotFound(format!("There is no price of {symbol} yet."));
     let ticker = gateway.hub.ticker(symbol).await?.ok_or_else(none)?;
+    gateway.days.want(symbol);
     Ok(Json(gateway.price_view(ticker, gateway.clock.now(), None)))
 }
 
 /// Bars of one instrument, oldest first.
+///
+/// Recorded here, and where that is not enough fetched from the instrument's providers. What cannot be had at the moment is left out.
 #[utoipa::path(get, path = "/prices/{symbol}/candles", tag = "prices", security(("token" = [])), params(
     ("symbol" = String, Path, description = "Symbol or alias"),
     ("interval" = Option<String>, Query, description = "1m (default), 5m, 15m, 1h, 4h or 1d"),
-    ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many, 120 by default")),
+    ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "How many, 120 by default"),
+    ("before" = Option<Timestamp>, Query, description = "Only bars that start before this time: the `from` of the oldest one so far \
+        turns the page")),
     responses((status = 200, body = Candles), (status = 401, body = Problem), (status = 404, body = Problem),
     (status = 422, body = Problem)))]
 pub(crate) async fn candles(
@@ -91,15 +98,16 @@ pub(crate) async fn candles(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Candles>, ApiError> {
     let symbol = gateway.instrument(&name.0)?;
-    let query = Query::read(query.as_deref(), &["interval", "limit"])?;
+    let query = Query::read(query.as_deref(), &["interval", "limit", "before"])?;
     let limit = query.limit(DEFAULT_BARS)?;
     let word = query.get("interval").unwrap_or(INTERVALS[0]);
     let interval = INTERVALS.contains(&word).then(|| word.parse::<Span>().ok()).flatten();
     let interval = interval
         .ok_or_else(|| ApiError::field("interval", format!("`interval` is one of {}.", INTERVALS.join(", "))))?;
     let now = gateway.clock.now();
-    // Nights and weekends have no bars: look further back than `limit` bars would take without them.
-    let from = now.minus(interval.times(i64::from(limit)).times(4).max(Span::from_seconds(7 * 86_400)));
-    let items = gateway.store.candles(symbol, interval, from, now.plus(interval), limit).await?;
+    let before = query.get("before").map(str::parse::<Timestamp>).transpose();
+    let before = before.map_err(|error| ApiError::field("before", format!("`before`: {error}.")))?;
+    let before = before.unwrap_or(Timestamp::from_micros(i64::MAX)).min(now.plus(interval));
+    let items = gateway.history.newest(symbol, interval, limit, before, Priority::Person).await?;
     Ok(Json(Candles { symbol, interval, items }))
 }

@@ -29,8 +29,10 @@ use tower::ServiceExt;
 use super::{ChannelAccess, Gateway, Hub, Sessions, auth::Auth, router};
 use crate::{
     clock::Clock,
+    history::{Days, History},
     links::{Change, Events},
     metrics::Metrics,
+    provider::Providers,
     store::Store,
 };
 
@@ -156,6 +158,11 @@ impl Rig {
 
     /// With this configuration and clock.
     pub(crate) async fn with(config: Config, clock: Clock) -> Self {
+        Self::asking(config, clock, None).await
+    }
+
+    /// With these providers to ask for the past.
+    pub(crate) async fn asking(config: Config, clock: Clock, providers: Option<Providers>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("data")).expect("a store");
         let (events, receiver) = mpsc::channel(crate::links::EVENTS);
@@ -180,12 +187,17 @@ impl Rig {
         });
         let stop = CancellationToken::new();
         let auth = Auth::open(&store, &config.server, OWNER_TOKEN.to_owned()).await.expect("a key");
+        let catalog = Arc::new(Catalog::builtin());
+        let enabled = config.enabled_feeds();
+        let history = History::new(store.clone(), providers, enabled, Arc::clone(&catalog), clock.clone());
         let gateway = Arc::new(Gateway {
             store,
+            history,
+            days: Days::default(),
             hub,
             changes,
             turns: super::alerts::Turns::default(),
-            catalog: Arc::new(Catalog::builtin()),
+            catalog,
             config: Arc::new(config),
             clock: clock.clone(),
             metrics: Metrics::new(),

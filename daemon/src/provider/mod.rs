@@ -13,6 +13,7 @@
 mod ban;
 mod budget;
 mod client;
+mod number;
 mod said;
 #[cfg(test)]
 pub(crate) mod stand_in;
@@ -41,14 +42,13 @@ use self::{
 pub(crate) use self::{
     budget::Priority,
     client::retry_after,
+    number::undisguised,
     trouble::{Kind, Trouble, clean, describe},
 };
 use crate::{clock::Clock, store::Store};
 
 /// Where paid keys of `CoinGecko` are served; at the other host they are an error.
 const COINGECKO_PRO: &str = "https://pro-api.coingecko.com/api/v3";
-/// Coinbase Exchange: 10 requests a second and address.
-const COINBASE: &str = "https://api.exchange.coinbase.com";
 
 /// How long to wait after so many refusals in a row where the provider does not say; tests wait shorter.
 pub(crate) type Wait = fn(Backoff, u32) -> Span;
@@ -258,7 +258,8 @@ impl Providers {
             budget: (burst, Span::from_millis(each)),
         };
         Self {
-            coinbase: make(plain(FeedId::Coinbase, COINBASE, 8, 150)),
+            // 10 requests a second and address.
+            coinbase: make(plain(FeedId::Coinbase, &config.feeds.coinbase.base_url, 8, 150)),
             // About one call a second and address.
             kraken: make(plain(FeedId::Kraken, &config.feeds.kraken.base_url, 3, 1_200)),
             binance: make(plain(FeedId::Binance, &config.feeds.binance.base_url, 10, 100)),

@@ -18,6 +18,11 @@ pub(crate) struct StandIn {
 
 impl StandIn {
     pub(crate) async fn serving(answers: Vec<Vec<u8>>) -> Self {
+        Self::answering(move |number, _| answers[number.min(answers.len() - 1)].clone()).await
+    }
+
+    /// A server that gives what it is told to, by the number of the request and its head.
+    pub(crate) async fn answering(answer: impl Fn(usize, &str) -> Vec<u8> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let base = format!("http://{}/api", listener.local_addr().expect("an address"));
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -32,9 +37,11 @@ impl StandIn {
                         Err(_) => break,
                     }
                 }
-                seen.lock().expect("no panic").push(String::from_utf8_lossy(&head).into_owned());
+                let head = String::from_utf8_lossy(&head).into_owned();
+                let told = answer(number, &head);
+                seen.lock().expect("no panic").push(head);
                 // A client that has seen enough may be gone already.
-                stream.write_all(&answers[number.min(answers.len() - 1)]).await.ok();
+                stream.write_all(&told).await.ok();
                 stream.shutdown().await.ok();
             }
         });

@@ -18,7 +18,7 @@ use bellwether_core::{
     evaluator::Cut,
     event::Ticker,
     firing::{Firing, FiringId},
-    instrument::Symbol,
+    instrument::{FeedId, Symbol},
     price::Price,
     protocol::{EventView, Page},
     tick::Candle,
@@ -28,7 +28,7 @@ use bellwether_core::{
 pub(crate) use self::error::{OpenError, StoreError};
 use self::{
     cursor::{Cursor, Listing},
-    sqlite::{Durability, Sqlite, alerts, bans, history, outbox, prices, users},
+    sqlite::{Durability, Sqlite, alerts, bans, candles, history, outbox, prices, users},
 };
 
 /// The name of the database in the data folder.
@@ -100,6 +100,24 @@ impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Account").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+/// A stretch of time: from (inclusive), to (exclusive).
+pub(crate) type Stretch = (Timestamp, Timestamp);
+
+/// Closed bars as a provider gave them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fetched {
+    /// The instrument.
+    pub(crate) symbol: Symbol,
+    /// The length of a bar.
+    pub(crate) length: Span,
+    /// Who gave them.
+    pub(crate) source: FeedId,
+    /// The bars.
+    pub(crate) candles: Vec<Candle>,
+    /// For which time they are all there are, where that is known.
+    pub(crate) asked: Option<Stretch>,
 }
 
 /// Until when a provider is to be left alone.
@@ -316,15 +334,6 @@ impl Store {
         self.database.read(move |db| prices::candles(db, symbol, interval, from, to, limit)).await
     }
 
-    /// When the first one-minute bar of any of these instruments starts, from then on.
-    pub(crate) async fn first_bar(
-        &self,
-        symbols: Vec<Symbol>,
-        from: Timestamp,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        self.database.read(move |db| prices::first_bar(db, &symbols, from)).await
-    }
-
     /// The one-minute bars of these instruments that start in `from..to`, oldest first.
     pub(crate) async fn bars(
         &self,
@@ -345,9 +354,66 @@ impl Store {
         self.database.read(move |db| prices::sparklines(db, from, to, steps)).await
     }
 
-    /// Forgets the one-minute bars that start before then. Answers how many.
+    /// Condenses the one-minute bars that start before then to hours and forgets them. Answers how many.
     pub(crate) async fn prune_bars(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.database.write(Durability::Relaxed, move |db| prices::prune(db, before)).await
+        let hour = Span::from_seconds(3_600);
+        let before = Timestamp::from_micros(before.as_micros().div_euclid(hour.as_micros()) * hour.as_micros());
+        let prune = move |db: &_| {
+            candles::condense(db, before)?;
+            prices::prune(db, before)
+        };
+        self.database.write(Durability::Relaxed, prune).await
+    }
+}
+
+/// Fetched bars: written by history alone, but for what record condenses.
+impl Store {
+    /// Keeps fetched bars, over what was fetched before.
+    pub(crate) async fn put_candles(&self, fetched: Fetched, now: Timestamp) -> Result<(), StoreError> {
+        self.database.write(Durability::Dispensable, move |db| candles::put(db, &fetched, now)).await
+    }
+
+    /// The kept bars of one length that start in `from..to`, oldest first, each with whom it is from (nobody: recorded here).
+    pub(crate) async fn fetched(
+        &self,
+        symbol: Symbol,
+        length: Span,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<(Candle, Option<FeedId>)>, StoreError> {
+        self.database.read(move |db| candles::between(db, symbol, length, from, to)).await
+    }
+
+    /// For which times that touch `from..to` a provider was asked for bars of this length, oldest first.
+    pub(crate) async fn asked(
+        &self,
+        symbol: Symbol,
+        length: Span,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Stretch>, StoreError> {
+        self.database.read(move |db| candles::asked(db, symbol, length, from, to)).await
+    }
+
+    /// The times within `from..to` in which one-minute bars were recorded without a pause of more than `pause`.
+    pub(crate) async fn recorded_runs(
+        &self,
+        symbol: Symbol,
+        from: Timestamp,
+        to: Timestamp,
+        pause: Span,
+    ) -> Result<Vec<Stretch>, StoreError> {
+        self.database.read(move |db| candles::runs(db, symbol, from, to, pause)).await
+    }
+
+    /// Forgets what was fetched of an instrument before a split and not after it. Answers how many bars.
+    pub(crate) async fn forget_before(&self, symbol: Symbol, split: Timestamp) -> Result<u64, StoreError> {
+        self.database.write(Durability::Relaxed, move |db| candles::forget_before(db, symbol, split)).await
+    }
+
+    /// Forgets fetched bars of each length that start before its time. Answers how many.
+    pub(crate) async fn prune_candles(&self, keep: Vec<(Span, Timestamp)>) -> Result<u64, StoreError> {
+        self.database.write(Durability::Relaxed, move |db| candles::prune(db, &keep)).await
     }
 }
 

@@ -16,7 +16,7 @@ use bellwether_core::{
 
 use serde_json::json;
 
-use super::{AlertEdit, Outcome, Store, StoreError};
+use super::{AlertEdit, Fetched, Outcome, Store, StoreError};
 
 const ANNE: UserId = UserId(2);
 const BERT: UserId = UserId(3);
@@ -343,18 +343,46 @@ async fn charts(store: &Store) {
     assert_eq!(store.last_prices().await, Ok(vec![ticker("2")]));
 
     let both = vec![symbol("ETH"), btc, symbol("NONE")];
-    let read = store.bars(both.clone(), seconds(60), seconds(300)).await.expect("read");
+    let read = store.bars(both, seconds(60), seconds(300)).await.expect("read");
     let starts: Vec<_> = read.iter().map(|(s, bar)| (s.as_str(), bar.from.as_seconds())).collect();
     assert_eq!(starts, [("ETH", 60), ("BTC", 60), ("BTC", 240)], "by time");
     assert_eq!(read[2], (btc, bar(240, ["9.5", "9.6", "8.75", "9.25"])));
-    assert_eq!(store.first_bar(both.clone(), seconds(1)).await, Ok(Some(seconds(60))));
-    assert_eq!(store.first_bar(both, seconds(301)).await, Ok(None));
 
     let lines = store.sparklines(seconds(0), seconds(480), 4).await.expect("read");
     assert_eq!(lines[&btc], ["9.5", "11"].map(price), "an empty part is left out");
     assert_eq!(lines[&symbol("ETH")], ["3"].map(price));
-    assert_eq!(store.prune_bars(seconds(120)).await, Ok(3));
-    assert_eq!(candles(60, 0, 600, 10).await.expect("read").len(), 2);
+    assert_eq!(store.prune_bars(seconds(3_599)).await, Ok(0), "only whole hours go");
+    store.record_prices(vec![(btc, bar(3_600, ["9", "9", "9", "9"]))], Vec::new()).await.expect("written");
+    assert_eq!(store.prune_bars(seconds(3_700)).await, Ok(5));
+    assert_eq!(candles(60, 0, 7_200, 10).await.expect("read").len(), 1);
+    let hour = Span::from_seconds(3_600);
+    let kept = store.fetched(btc, hour, seconds(0), seconds(7_200)).await.expect("read");
+    let whole = Candle { to: seconds(3_600), ..bar(0, ["10", "100", "8.75", "11"]) };
+    assert_eq!(kept, [(whole.clone(), None)], "minutes that go become hours");
+
+    // What was fetched is kept over what was recorded, for which time it was asked is put together, and all of it goes by its age.
+    let fetch = |from: i64, to: i64, candles: Vec<Candle>| Fetched {
+        symbol: btc,
+        length: hour,
+        source: FeedId::Coinbase,
+        candles,
+        asked: Some((seconds(from), seconds(to))),
+    };
+    let better = Candle { high: price("101"), ..whole };
+    store.put_candles(fetch(0, 3_600, vec![better.clone()]), at(1)).await.expect("written");
+    store.put_candles(fetch(7_200, 10_800, Vec::new()), at(2)).await.expect("written");
+    let asked = || store.asked(btc, hour, seconds(0), seconds(90_000));
+    assert_eq!(asked().await, Ok(vec![(seconds(0), seconds(3_600)), (seconds(7_200), seconds(10_800))]));
+    store.put_candles(fetch(3_600, 7_200, Vec::new()), at(3)).await.expect("written");
+    assert_eq!(asked().await, Ok(vec![(seconds(0), seconds(10_800))]));
+    let kept = store.fetched(btc, hour, seconds(0), seconds(7_200)).await;
+    assert_eq!(kept, Ok(vec![(better, Some(FeedId::Coinbase))]));
+    assert_eq!(
+        store.recorded_runs(btc, seconds(0), seconds(9_000), hour).await,
+        Ok(vec![(seconds(3_600), seconds(3_660))])
+    );
+    assert_eq!(store.prune_candles(vec![(hour, seconds(5_000))]).await, Ok(2), "of both instruments");
+    assert_eq!(asked().await, Ok(vec![(seconds(5_000), seconds(10_800))]));
 }
 
 fn ticker(text: &str) -> Ticker {

@@ -17,8 +17,11 @@ type Result<T, E = OpenError> = std::result::Result<T, E>;
 /// Marks a database as bellwether's (`PRAGMA application_id`): `Bell`.
 const APPLICATION: i64 = 0x4265_6c6c;
 /// The schema, step by step; the database's `user_version` is the number of steps it has taken.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_init.sql"), include_str!("migrations/0002_provider_bans.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_init.sql"),
+    include_str!("migrations/0002_provider_bans.sql"),
+    include_str!("migrations/0003_history.sql"),
+];
 /// Databases up to this size are checked whole at every start, larger ones after an unclean stop.
 const CHECK_ALWAYS: u64 = 32 << 20;
 /// What the journal is cut back to after a checkpoint, in bytes.

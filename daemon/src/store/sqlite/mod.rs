@@ -6,6 +6,7 @@
 
 pub(super) mod alerts;
 pub(super) mod bans;
+pub(super) mod candles;
 mod file;
 pub(super) mod history;
 pub(super) mod outbox;

@@ -47,7 +47,7 @@ pub(in crate::store) fn record(db: &Connection, bars: &[(Symbol, Candle)], last:
 }
 
 /// The number of an instrument, given now if need be.
-fn instrument_for(db: &Connection, symbol: Symbol) -> Result<i64> {
+pub(super) fn instrument_for(db: &Connection, symbol: Symbol) -> Result<i64> {
     if let Some(id) = instrument(db, symbol)? {
         return Ok(id);
     }
@@ -55,7 +55,7 @@ fn instrument_for(db: &Connection, symbol: Symbol) -> Result<i64> {
     Ok(db.last_insert_rowid())
 }
 
-fn instrument(db: &Connection, symbol: Symbol) -> Result<Option<i64>> {
+pub(super) fn instrument(db: &Connection, symbol: Symbol) -> Result<Option<i64>> {
     let mut statement = db.prepare_cached("SELECT id FROM instruments WHERE symbol = ?1")?;
     Ok(statement.query_row([symbol.as_str()], |row| row.get(0)).optional()?)
 }
@@ -118,18 +118,6 @@ pub(in crate::store) fn candles(
     Ok(candles)
 }
 
-/// The start of the first one-minute bar of any of these instruments that does not start before `from`.
-pub(in crate::store) fn first_bar(db: &Connection, symbols: &[Symbol], from: Timestamp) -> Result<Option<Timestamp>> {
-    let mut statement = db.prepare_cached("SELECT MIN(minute) FROM bars WHERE instrument = ?1 AND minute >= ?2")?;
-    let mut first: Option<i64> = None;
-    for symbol in symbols {
-        let Some(id) = instrument(db, *symbol)? else { continue };
-        let minute: Option<i64> = statement.query_row(params![id, first_minute(from)], |row| row.get(0))?;
-        first = [first, minute].into_iter().flatten().min();
-    }
-    Ok(first.map(|minute| Timestamp::from_micros(minute.saturating_mul(MINUTE))))
-}
-
 /// The one-minute bars of several instruments, by time, then by instrument in the order of `symbols`.
 pub(in crate::store) fn bars(
     db: &Connection,
@@ -171,7 +159,7 @@ fn read_bar(row: &Row<'_>, from: Timestamp, to: Timestamp) -> rusqlite::Result<C
     })
 }
 
-fn price(row: &Row<'_>, column: usize) -> rusqlite::Result<Price> {
+pub(super) fn price(row: &Row<'_>, column: usize) -> rusqlite::Result<Price> {
     let text = row.get_ref(column)?.as_str()?;
     text.parse().map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
 }
@@ -235,6 +223,6 @@ fn minute(at: Timestamp) -> i64 {
 }
 
 /// The first minute that starts at or after an instant.
-fn first_minute(at: Timestamp) -> i64 {
+pub(super) fn first_minute(at: Timestamp) -> i64 {
     at.as_micros().saturating_add(MINUTE - 1).div_euclid(MINUTE)
 }
