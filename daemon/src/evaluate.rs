@@ -17,7 +17,7 @@ use bellwether_core::{
     instrument::{Instrument, Symbol},
     price::Price,
     tick::Tick,
-    time::Timestamp,
+    time::{Span, Timestamp},
 };
 use rust_decimal::Decimal;
 use tokio::sync::mpsc;
@@ -114,6 +114,20 @@ impl Evaluate {
                 for (tick, admission) in ticks.iter().zip(admissions) {
                     self.admitted(tick, admission).await;
                 }
+            }
+            Observation::Candles { symbol, candles, source } => {
+                let received = self.clock.now();
+                for candle in &candles {
+                    let counts = self.evaluator.on_candle(symbol, candle, source, received, firings);
+                    if counts {
+                        // The end of a candle belongs to no later minute than its beginning.
+                        let time = candle.to.minus(Span::from_millis(1));
+                        let _ = self.trades.try_send(Trade { symbol, price: candle.close, time });
+                    } else {
+                        self.metrics.rejected(source, "candle");
+                    }
+                }
+                self.metrics.evaluation.observe(started.elapsed().as_secs_f64());
             }
         }
     }

@@ -5,7 +5,8 @@ use bellwether_core::{
     evaluator::Cut,
     event::{AlertRow, Event},
     firing::Firing,
-    tick::Tick,
+    instrument::{FeedId, Symbol},
+    tick::{Candle, Tick},
     time::Timestamp,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +27,15 @@ pub(crate) enum Observation {
     Tick(Tick),
     /// Prices that came in one answer: admitted together, then judged.
     Batch(Vec<Tick>),
+    /// Closed candles of one instrument, oldest first, from a feed that is polled too seldom to show what happens in between.
+    Candles {
+        /// The instrument.
+        symbol: Symbol,
+        /// The candles.
+        candles: Vec<Candle>,
+        /// Who said so.
+        source: FeedId,
+    },
 }
 
 /// A change of an alert for the evaluator; `done` is answered once it has been taken in.

@@ -129,6 +129,7 @@ impl Shadow {
         match input {
             Observation::Tick(tick) => drop(self.evaluator.on_tick(tick, &mut self.fired)),
             Observation::Batch(ticks) => drop(self.evaluator.on_batch(ticks, &mut self.fired)),
+            Observation::Candles { .. } => unreachable!("no worked example brings a polled feed's candles"),
         }
     }
 

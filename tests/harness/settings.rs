@@ -46,7 +46,9 @@ impl Settings {
 
     /// Prices from a fake Yahoo.
     pub(crate) fn yahoo(self, site: &Site) -> Self {
-        self.with("feeds.yahoo", "enabled = true").with("feeds.yahoo", &format!("base_url = \"{}\"", site.url()))
+        self.with("feeds.yahoo", "enabled = true")
+            .with("feeds.yahoo", "stream = false")
+            .with("feeds.yahoo", &format!("base_url = \"{}\"", site.url()))
     }
 
     /// A signed webhook called `name`, received under the same name.

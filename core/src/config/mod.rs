@@ -228,6 +228,10 @@ pub struct Yahoo {
     pub base_url: String,
     /// How often each instrument is asked for, 20 in one call. At least 30 s.
     pub interval: Span,
+    /// Whether prices are taken from the streamer too; otherwise they are only polled.
+    pub stream: bool,
+    /// The streamer's address.
+    pub ws_url: String,
     /// The user agents it presents, the next one after a refusal.
     pub user_agents: Vec<String>,
 }
@@ -238,6 +242,8 @@ impl Default for Yahoo {
             enabled: true,
             base_url: "https://query1.finance.yahoo.com".to_owned(),
             interval: Span::from_seconds(90),
+            stream: true,
+            ws_url: "wss://streamer.finance.yahoo.com/?version=2".to_owned(),
             user_agents: vec![
                 "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)".to_owned(),
                 "Mozilla/5.0".to_owned(),

@@ -124,6 +124,7 @@ impl Config {
             ("feeds.kraken.base_url", &self.feeds.kraken.base_url, ["https", "http"]),
             ("feeds.binance.ws_url", &self.feeds.binance.ws_url, ["wss", "ws"]),
             ("feeds.binance.base_url", &self.feeds.binance.base_url, ["https", "http"]),
+            ("feeds.yahoo.ws_url", &self.feeds.yahoo.ws_url, ["wss", "ws"]),
             ("feeds.coingecko.base_url", &self.feeds.coingecko.base_url, ["https", "http"]),
             ("feeds.yahoo.base_url", &self.feeds.yahoo.base_url, ["https", "http"]),
         ] {

@@ -5,7 +5,7 @@
 //!  coinbase/    (WebSocket)   │
 //!  kraken/      (WebSocket)   │
 //!  coingecko.rs (polled)      ├─ parse ─▶ Link ─▶ news ─▶ desk/ ─▶ observations ─▶ evaluate
-//!  yahoo.rs     (polled)      │                             └───▶ events (FeedStatus) ─▶ hub
+//!  yahoo/       (both ways)   │                             └───▶ events (FeedStatus) ─▶ hub
 //!  simulated.rs (no network)  ┘
 //!  supervise.rs runs each of them, waits after a failure, and runs it again; the polled ones ask by crate::provider;
 //!  socket.rs connects for the streams; codes.rs is what one connection of theirs knows of its instruments; wire.rs reads JSON
@@ -163,7 +163,9 @@ pub(crate) fn start(
             )),
             FeedId::Yahoo => {
                 let interval = config.feeds.yahoo.interval.max(YAHOO_INTERVAL);
-                Feed::Yahoo(yahoo::Yahoo::new(interval, instruments, context.providers.yahoo.clone()))
+                let provider = context.providers.yahoo.clone();
+                let feed = yahoo::Yahoo::new(&config.feeds.yahoo, interval, instruments, provider);
+                Feed::Yahoo(Box::new(feed))
             }
             FeedId::Simulated => {
                 Feed::Simulated(Box::new(simulated::Simulated::new(&config.feeds.simulated, instruments)))

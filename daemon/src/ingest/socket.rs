@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bellwether_core::time::{Span, Timestamp};
 use futures_util::{SinkExt, StreamExt};
+use http::HeaderMap;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
@@ -36,7 +37,17 @@ pub(super) struct Socket {
 impl Socket {
     /// Opens a connection, over TLS where the address says `wss`. From `silence` without a meaning on, it counts as broken.
     pub(super) async fn open(url: &str, silence: Duration, now: Timestamp) -> Result<Self, Trouble> {
-        let opened = timeout(CONNECT, connect(url, now)).await;
+        Self::open_with(url, HeaderMap::new(), silence, now).await
+    }
+
+    /// The same with these headers in the request.
+    pub(super) async fn open_with(
+        url: &str,
+        headers: HeaderMap,
+        silence: Duration,
+        now: Timestamp,
+    ) -> Result<Self, Trouble> {
+        let opened = timeout(CONNECT, connect(url, headers, now)).await;
         let stream = opened.map_err(|_| Trouble::failed("no connection within 5 s"))??;
         Ok(Self { stream, silence, heard: Instant::now() })
     }
@@ -79,8 +90,13 @@ impl Socket {
     }
 }
 
-async fn connect(url: &str, now: Timestamp) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, Trouble> {
-    let request = url.into_client_request().map_err(|e| Trouble::failed(format!("ws_url cannot be used: {e}")))?;
+async fn connect(
+    url: &str,
+    headers: HeaderMap,
+    now: Timestamp,
+) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, Trouble> {
+    let mut request = url.into_client_request().map_err(|e| Trouble::failed(format!("ws_url cannot be used: {e}")))?;
+    request.headers_mut().extend(headers);
     let uri = request.uri();
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("ws") { 80 } else { 443 });
@@ -157,7 +173,7 @@ mod tests {
             // The feed may have hung up already.
             stream.write_all(b"no TLS here\r\n\r\n").await.ok();
         });
-        let opened = timeout(Duration::from_secs(30), connect(&url, NOW)).await.expect("an end");
+        let opened = timeout(Duration::from_secs(30), connect(&url, HeaderMap::new(), NOW)).await.expect("an end");
         let trouble = opened.expect_err("not TLS");
         assert_eq!(trouble.remedy, Remedy::Retry);
         assert!(!trouble.text.is_empty());

@@ -28,8 +28,8 @@ use super::{
     simulated::Simulated,
     yahoo::Yahoo,
 };
-use crate::provider;
 pub(super) use crate::provider::{Wait, clean, describe, jittered};
+use crate::{clock::Clock, provider};
 
 /// How long data must have been good for the next failure to count as the first.
 const PROOF: Duration = Duration::from_mins(1);
@@ -39,7 +39,7 @@ pub(super) enum Feed {
     Kraken(Kraken),
     Binance(Binance),
     Coingecko(Coingecko),
-    Yahoo(Yahoo),
+    Yahoo(Box<Yahoo>),
     Simulated(Box<Simulated>),
     /// A parser with a fault, to show that it ends no more than its own connection.
     #[cfg(test)]
@@ -154,6 +154,11 @@ impl Link {
         self.context.clock.now()
     }
 
+    /// Tells the time to tasks of the feed's own.
+    pub(super) fn clock(&self) -> Clock {
+        self.context.clock.clone()
+    }
+
     /// Hands over one price.
     pub(super) async fn tick(&mut self, tick: Tick) -> Result<(), Trouble> {
         self.hand_over(What::Tick(tick), 1).await
@@ -178,7 +183,6 @@ impl Link {
 
     /// Hands over closed candles of one instrument, oldest first: a feed that is polled too seldom for its last prices to say
     /// what happened in between (docs/alerts.md, B16.5).
-    #[allow(dead_code, reason = "for feeds to come")]
     pub(super) async fn candles(&mut self, symbol: Symbol, candles: Vec<Candle>) -> Result<(), Trouble> {
         if candles.is_empty() {
             return Ok(());
@@ -210,9 +214,13 @@ impl Link {
     }
 
     /// The source records a split: `ratio` new units for one old, from `at` on. To be told as often as the source says it.
-    #[allow(dead_code, reason = "for feeds to come")]
     pub(super) async fn split(&mut self, symbol: Symbol, ratio: Decimal, at: Timestamp) -> Result<(), Trouble> {
         self.send(What::Split(Split { symbol, ratio, at })).await
+    }
+
+    /// Whether the desk wants this of this feed now.
+    pub(super) fn wants(&self, symbol: Symbol) -> bool {
+        self.context.wanted.borrow().of(self.feed, symbol)
     }
 
     /// Those that the desk wants of this feed now. A polled feed asks for these and for nothing else.

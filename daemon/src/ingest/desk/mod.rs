@@ -29,7 +29,11 @@ impl Desk {
                 What::Tick(tick) => self.observations.send(Observation::Tick(tick)).await.is_ok(),
                 What::Batch(ticks) => self.observations.send(Observation::Batch(ticks)).await.is_ok(),
                 What::Status(status) => self.events.send(Event::Feed(status)).await.is_ok(),
-                What::Alive(_) | What::Candles(..) | What::Lost(..) | What::Split(_) => true,
+                What::Candles(symbol, candles) => {
+                    let observation = Observation::Candles { symbol, candles, source: feed };
+                    self.observations.send(observation).await.is_ok()
+                }
+                What::Alive(_) | What::Lost(..) | What::Split(_) => true,
             };
             if !sent {
                 tracing::debug!(%feed, "nobody takes what feeds deliver any more");
