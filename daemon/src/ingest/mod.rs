@@ -8,7 +8,8 @@
 //!  yahoo/       (both ways)   │                             └───▶ events (FeedStatus) ─▶ hub
 //!  simulated.rs (no network)  ┘
 //!  supervise.rs runs each of them, waits after a failure, and runs it again; the polled ones ask by crate::provider;
-//!  socket.rs connects for the streams; codes.rs is what one connection of theirs knows of its instruments; wire.rs reads JSON
+//!  socket.rs connects for the streams; codes.rs is what one connection of theirs knows of its instruments; wire.rs and
+//!  scan.rs read JSON
 //! ```
 //!
 //! A parser is a pure function from a payload to prices; whatever it meets, it never panics, never makes a price of what is
@@ -22,6 +23,7 @@ mod coinbase;
 mod coingecko;
 pub(crate) mod desk;
 mod kraken;
+mod scan;
 pub(crate) mod simulated;
 mod socket;
 mod supervise;

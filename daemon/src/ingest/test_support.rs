@@ -139,6 +139,12 @@ pub(super) fn unlisted(feed: FeedId, code: &str, currency: &str) -> Instrument {
     instrument
 }
 
+/// The frames of a file that holds one in each line, as `{"frame":"…",…}`.
+pub(super) fn recorded(lines: &str) -> impl Iterator<Item = String> {
+    let line = |line| serde_json::from_str::<serde_json::Value>(line).expect("a line of frames");
+    lines.lines().map(line).map(|line| line["frame"].as_str().expect("a frame").to_owned())
+}
+
 /// Waits no longer than it must between two attempts.
 pub(super) fn soon(_: Backoff, _: u32) -> Span {
     Span::from_millis(1)

@@ -57,6 +57,11 @@ pub(super) fn price(raw: Option<&RawValue>) -> Option<Price> {
     Price::from_json(raw?.get()).ok()
 }
 
+/// The number in a scalar of a frame that is read the quick way.
+pub(super) fn ordinary(text: &str) -> Option<Price> {
+    text.parse().ok()
+}
+
 /// The same, where it is above zero.
 pub(super) fn positive(raw: Option<&RawValue>) -> Option<Price> {
     price(raw).filter(|p| p.is_positive())

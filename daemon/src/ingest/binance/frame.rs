@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use bellwether_core::tick::DayStats;
+use bellwether_core::{tick::DayStats, time::Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::ingest::{
     codes::Quote,
+    scan::{Scan, once},
     supervise::clean,
-    wire::{Malformed, Text, millis, positive, price, text},
+    wire::{Malformed, Text, millis, ordinary, positive, price, text},
 };
 
 /// A frame.
@@ -76,6 +77,55 @@ struct Refusal<'a> {
 
 /// Reads a frame of Binance.
 pub(crate) fn parse(frame: &str) -> Result<Frame<'_>, Malformed> {
+    quick(frame).map_or_else(|| full(frame), Ok)
+}
+
+/// A ticker in its usual shape.
+fn quick(frame: &str) -> Option<Frame<'_>> {
+    let mut found = None;
+    let mut scan = Scan::new(frame);
+    scan.object(|key, scan| match key {
+        "stream" => scan.scalar().map(|_| ()),
+        "data" => once(&mut found, quick_event(scan)?),
+        _ => None,
+    })?;
+    scan.end()?;
+    found
+}
+
+fn quick_event<'a>(scan: &mut Scan<'a>) -> Option<Frame<'a>> {
+    let (mut kind, mut symbol, mut time) = (None, None, None);
+    let (mut close, mut open, mut high, mut low, mut volume) = (None, None, None, None, None);
+    scan.object(|key, scan| {
+        let value = scan.scalar()?;
+        match key {
+            "e" => once(&mut kind, value.text()?),
+            "E" => once(&mut time, value.either()?),
+            "s" => once(&mut symbol, value.text()?),
+            "c" => once(&mut close, value.either()?),
+            "o" => once(&mut open, value.either()?),
+            "h" => once(&mut high, value.either()?),
+            "l" => once(&mut low, value.either()?),
+            "v" => once(&mut volume, value.either()?),
+            _ => Some(()),
+        }
+    })?;
+    if kind? != "24hrMiniTicker" {
+        return None;
+    }
+    let positive = |text: Option<&str>| ordinary(text?).filter(|p| p.is_positive());
+    let day =
+        DayStats { reference: positive(open), high: positive(high), low: positive(low), volume: positive(volume) };
+    let quote = Quote {
+        price: Some(ordinary(close?)?),
+        time: time.and_then(|time| time.parse().ok()).map(Timestamp::from_millis),
+        day,
+    };
+    Some(Frame::MiniTicker { symbol: Cow::Borrowed(symbol?), quote })
+}
+
+/// Any frame.
+fn full(frame: &str) -> Result<Frame<'_>, Malformed> {
     let wire: Wire<'_> = serde_json::from_str(frame).map_err(|_| Malformed)?;
     if let Some(event) = wire.data {
         return meaning(&event);
@@ -110,5 +160,30 @@ fn meaning<'a>(event: &Event<'a>) -> Result<Frame<'a>, Malformed> {
         }
         Some("serverShutdown") => Ok(Frame::Shutdown),
         _ => Ok(Frame::Other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::test_support::{damaged, recorded};
+
+    const FRAMES: &str = concat!(
+        include_str!("../../../../tests/data/captures/binance/frames.jsonl"),
+        include_str!("../../../../tests/data/captures/binance/frames-2025.jsonl"),
+    );
+
+    #[test]
+    fn what_the_quick_way_reads_the_full_one_reads_too() {
+        let mut quickly = 0;
+        for frame in recorded(FRAMES) {
+            for text in damaged(&frame).chain([frame.clone()]) {
+                if let Some(read) = quick(&text) {
+                    assert_eq!(Ok(read), full(&text), "{text}");
+                    quickly += 1;
+                }
+            }
+        }
+        assert!(quickly > 100, "{quickly}");
     }
 }

@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 
 use crate::ingest::{
     codes::Quote,
+    scan::{Scan, once},
     supervise::clean,
-    wire::{Malformed, Text, positive, price, rfc3339},
+    wire::{Malformed, Text, ordinary, positive, price, rfc3339},
 };
 
 /// A frame.
@@ -66,6 +67,44 @@ struct WireChannel<'a> {
 
 /// Reads a frame of the exchange.
 pub(crate) fn parse(text: &str) -> Result<Frame<'_>, Malformed> {
+    quick(text).map_or_else(|| full(text), Ok)
+}
+
+/// A ticker in its usual shape.
+fn quick(text: &str) -> Option<Frame<'_>> {
+    let (mut kind, mut product, mut price, mut time) = (None, None, None, None);
+    let (mut open, mut high, mut low, mut volume) = (None, None, None, None);
+    let mut scan = Scan::new(text);
+    scan.object(|key, scan| {
+        let value = scan.scalar()?;
+        match key {
+            "type" => once(&mut kind, value.text()?),
+            "product_id" => once(&mut product, value.text()?),
+            "price" => once(&mut price, value.either()?),
+            "time" => once(&mut time, value.text()?),
+            "open_24h" => once(&mut open, value.either()?),
+            "high_24h" => once(&mut high, value.either()?),
+            "low_24h" => once(&mut low, value.either()?),
+            "volume_24h" => once(&mut volume, value.either()?),
+            "last_trade_id" | "channels" | "message" | "reason" => None,
+            _ => Some(()),
+        }
+    })?;
+    scan.end()?;
+    if kind? != "ticker" {
+        return None;
+    }
+    let positive = |text: Option<&str>| ordinary(text?).filter(|p| p.is_positive());
+    let quote = Quote {
+        price: Some(ordinary(price?)?),
+        time: time.and_then(|time| time.parse().ok()),
+        day: DayStats { reference: positive(open), high: positive(high), low: positive(low), volume: positive(volume) },
+    };
+    Some(Frame::Ticker { product: Cow::Borrowed(product?), quote })
+}
+
+/// Any frame.
+fn full(text: &str) -> Result<Frame<'_>, Malformed> {
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| Malformed)?;
     let time = rfc3339(wire.time);
     let said = |text: Option<Text<'_>>| text.map_or(String::new(), |text| clean(text.as_str()));
@@ -95,4 +134,29 @@ pub(crate) fn parse(text: &str) -> Result<Frame<'_>, Malformed> {
         "error" => Frame::Refused { message: said(wire.message), reason: said(wire.reason) },
         _ => Frame::Other,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::test_support::{damaged, recorded};
+
+    const FRAMES: &str = concat!(
+        include_str!("../../../../tests/data/captures/coinbase/frames.jsonl"),
+        include_str!("../../../../tests/data/captures/coinbase/frames-20261003.jsonl"),
+    );
+
+    #[test]
+    fn what_the_quick_way_reads_the_full_one_reads_too() {
+        let mut quickly = 0;
+        for frame in recorded(FRAMES) {
+            for text in damaged(&frame).chain([frame.clone()]) {
+                if let Some(read) = quick(&text) {
+                    assert_eq!(Ok(read), full(&text), "{text}");
+                    quickly += 1;
+                }
+            }
+        }
+        assert!(quickly > 100, "{quickly}");
+    }
 }

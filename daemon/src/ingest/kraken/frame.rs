@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 
 use crate::ingest::{
     codes::Quote,
+    scan::{Scan, once},
     supervise::clean,
-    wire::{Malformed, Text, positive, price, rfc3339, text},
+    wire::{Malformed, Text, ordinary, positive, price, rfc3339, text},
 };
 
 /// A frame.
@@ -92,6 +93,63 @@ struct WireResult<'a> {
 
 /// Reads a frame of Kraken.
 pub(crate) fn parse(frame: &str) -> Result<Frame<'_>, Malformed> {
+    quick(frame).map_or_else(|| full(frame), Ok)
+}
+
+/// A ticker in its usual shape.
+fn quick(frame: &str) -> Option<Frame<'_>> {
+    let (mut channel, mut rows) = (None, Vec::with_capacity(1));
+    let mut scan = Scan::new(frame);
+    scan.object(|key, scan| match key {
+        "channel" => once(&mut channel, scan.scalar()?.text()?),
+        "data" if channel == Some("ticker") && rows.is_empty() => scan.list(|scan| {
+            rows.push(quick_row(scan)?);
+            Some(())
+        }),
+        "type" => scan.scalar().map(|_| ()),
+        _ => None,
+    })?;
+    scan.end()?;
+    (!rows.is_empty()).then_some(Frame::Ticker { rows })
+}
+
+fn quick_row<'a>(scan: &mut Scan<'a>) -> Option<Row<'a>> {
+    let (mut symbol, mut last, mut change, mut time) = (None, None, None, None);
+    let (mut high, mut low, mut volume) = (None, None, None);
+    scan.object(|key, scan| {
+        let value = scan.scalar()?;
+        match key {
+            "symbol" => once(&mut symbol, value.text()?),
+            "last" => once(&mut last, value.either()?),
+            "change" => once(&mut change, value.either()?),
+            "timestamp" => once(&mut time, value.text()?),
+            "high" => once(&mut high, value.either()?),
+            "low" => once(&mut low, value.either()?),
+            "volume" => once(&mut volume, value.either()?),
+            "system" => None,
+            _ => Some(()),
+        }
+    })?;
+    let positive = |text: Option<&str>| ordinary(text?).filter(|p| p.is_positive());
+    let price = ordinary(last?)?;
+    let day = DayStats {
+        reference: a_day_ago(Some(price), change.and_then(ordinary)),
+        high: positive(high),
+        low: positive(low),
+        volume: positive(volume),
+    };
+    let time = time.and_then(|time| time.parse().ok());
+    Some(Row { symbol: Cow::Borrowed(symbol?), quote: Quote { price: Some(price), time, day } })
+}
+
+/// What the price was a day ago is not said, but by how much it has changed since.
+fn a_day_ago(last: Option<Price>, change: Option<Price>) -> Option<Price> {
+    let reference = last?.decimal().checked_sub(change?.decimal())?;
+    Some(Price::new(reference)).filter(|p| p.is_positive())
+}
+
+/// Any frame.
+fn full(frame: &str) -> Result<Frame<'_>, Malformed> {
     let wire: Wire<'_> = serde_json::from_str(frame).map_err(|_| Malformed)?;
     if let Some(channel) = wire.channel {
         return match channel.as_str() {
@@ -122,14 +180,36 @@ pub(crate) fn parse(frame: &str) -> Result<Frame<'_>, Malformed> {
 
 fn row<'a>(wire: &WireRow<'a>) -> Option<Row<'a>> {
     let last = price(wire.last);
-    // What the price was a day ago is not said, but by how much it has changed since.
-    let reference =
-        last.zip(price(wire.change)).and_then(|(last, change)| last.decimal().checked_sub(change.decimal()));
     let day = DayStats {
-        reference: reference.map(Price::new).filter(|p| p.is_positive()),
+        reference: a_day_ago(last, price(wire.change)),
         high: positive(wire.high),
         low: positive(wire.low),
         volume: positive(wire.volume),
     };
     Some(Row { symbol: text(wire.symbol)?, quote: Quote { price: last, time: rfc3339(wire.timestamp), day } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::test_support::{damaged, recorded};
+
+    const FRAMES: &str = concat!(
+        include_str!("../../../../tests/data/captures/kraken/frames.jsonl"),
+        include_str!("../../../../tests/data/captures/kraken/frames-2026.jsonl"),
+    );
+
+    #[test]
+    fn what_the_quick_way_reads_the_full_one_reads_too() {
+        let mut quickly = 0;
+        for frame in recorded(FRAMES) {
+            for text in damaged(&frame).chain([frame.clone()]) {
+                if let Some(read) = quick(&text) {
+                    assert_eq!(Ok(read), full(&text), "{text}");
+                    quickly += 1;
+                }
+            }
+        }
+        assert!(quickly > 100, "{quickly}");
+    }
 }
