@@ -6,7 +6,9 @@
 
 use MarketHours::{Closed, Open, Post, Pre, Unknown};
 
-use crate::time::Timestamp;
+use jiff::{civil::Date, tz::TimeZone};
+
+use crate::time::{Span, Timestamp};
 
 /// What a market is doing by its usual hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +91,57 @@ pub fn market_hours(session: &str, timezone: &str, now: Timestamp) -> MarketHour
     if evening { Open } else { Closed }
 }
 
+/// How an instrument's time is cut into trading days (`docs/alerts.md`, B18).
+///
+/// A market that never closes has the days of UTC. Any other has the calendar days of its own time zone, from midnight to midnight;
+/// where trading begins on the evening before (futures, currencies), a day goes from 17:00 to 17:00 and is named for its end, so
+/// that an evening belongs to the day that follows it. Clock changes make a day an hour shorter or longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TradingDays {
+    /// None for UTC.
+    zone: Option<TimeZone>,
+    evening: bool,
+}
+
+/// The hour at which the day begins whose trading begins in the evening before.
+const EVENING: i8 = 17;
+
+impl TradingDays {
+    /// The days of an instrument of this session, in this time zone where the session has none of its own; those of UTC where the
+    /// zone is unknown.
+    pub fn of(session: &str, timezone: &str) -> Self {
+        if session == "24x7" {
+            return Self { zone: None, evening: false };
+        }
+        let known = week(session);
+        let zone = TimeZone::get(known.as_ref().map_or(timezone, |week| week.zone)).ok();
+        Self { zone, evening: known.is_some_and(|week| week.evening.is_some()) }
+    }
+
+    /// The day that `at` belongs to: its first instant, and the first instant after it.
+    pub fn around(&self, at: Timestamp) -> (Timestamp, Timestamp) {
+        self.local(at).unwrap_or_else(|| {
+            let start = Timestamp::from_micros(at.as_micros() - at.as_micros().rem_euclid(DAY.as_micros()));
+            (start, start.plus(DAY))
+        })
+    }
+
+    fn local(&self, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        let zone = self.zone.as_ref()?;
+        let local = zone.to_datetime(at.to_jiff());
+        let begins = |date: Date| -> Option<Timestamp> {
+            let hour = if self.evening { EVENING } else { 0 };
+            // A midnight that a clock change skips or repeats: the first instant of the date.
+            Some(zone.to_ambiguous_zoned(date.at(hour, 0, 0, 0)).compatible().ok()?.timestamp().into())
+        };
+        let before = self.evening && local.hour() < EVENING;
+        let date = if before { local.date().yesterday().ok()? } else { local.date() };
+        Some((begins(date)?, begins(date.tomorrow().ok()?)?))
+    }
+}
+
+const DAY: Span = Span::from_seconds(86_400);
+
 /// Reads `09:00-17:30` as minutes of the day.
 fn written_hours(session: &str) -> Option<(i16, i16)> {
     let minutes = |text: &str| {
@@ -145,6 +198,34 @@ mod tests {
             ("moon", "2026-11-23T08:00:00Z", Unknown),
         ] {
             assert_eq!(hours(session, time), expected, "{session} at {time}");
+        }
+    }
+
+    #[test]
+    fn trading_days_begin_where_the_market_says_also_when_clocks_change() {
+        for (session, timezone, time, start, hours) in [
+            ("24x7", "America/New_York", "2026-11-22T03:00:00Z", "2026-11-22T00:00:00Z", 24),
+            ("us_equity", "UTC", "2026-11-23T04:59:59Z", "2026-11-22T05:00:00Z", 24),
+            ("us_equity", "UTC", "2026-11-23T05:00:00Z", "2026-11-23T05:00:00Z", 24),
+            // Clocks go back in New York on 1 November 2026, and forward on 14 March 2027.
+            ("us_equity", "UTC", "2026-11-01T12:00:00Z", "2026-11-01T04:00:00Z", 25),
+            ("us_equity", "UTC", "2027-03-14T12:00:00Z", "2027-03-14T05:00:00Z", 23),
+            // Sunday evening belongs to Monday, which lasts until Monday 17:00.
+            ("cme", "UTC", "2026-11-22T23:30:00Z", "2026-11-22T22:00:00Z", 24),
+            ("fx", "Europe/London", "2026-11-23T21:59:59Z", "2026-11-22T22:00:00Z", 24),
+            ("ice_dx", "UTC", "2026-11-23T22:00:00Z", "2026-11-23T22:00:00Z", 24),
+            // From Saturday 17:00 in summer time to Sunday 17:00 in winter time.
+            ("cme", "UTC", "2026-11-01T12:00:00Z", "2026-10-31T21:00:00Z", 25),
+            ("cme", "UTC", "2026-11-01T23:00:00Z", "2026-11-01T22:00:00Z", 24),
+            ("09:00-17:30", "Asia/Tokyo", "2026-11-22T15:30:00Z", "2026-11-22T15:00:00Z", 24),
+            ("moon", "Nowhere/Else", "2026-11-22T15:30:00Z", "2026-11-22T00:00:00Z", 24),
+            // Clocks skip midnight in Beirut on 29 March 2026: that day begins at one o'clock.
+            ("moon", "Asia/Beirut", "2026-03-29T12:00:00Z", "2026-03-28T22:00:00Z", 23),
+        ] {
+            let at = |text: &str| text.parse::<Timestamp>().expect(text);
+            let (from, to) = TradingDays::of(session, timezone).around(at(time));
+            assert_eq!((from, to.since(from).as_seconds()), (at(start), hours * 3_600), "{session} at {time}");
+            assert!(from <= at(time) && at(time) < to, "{session} at {time}");
         }
     }
 

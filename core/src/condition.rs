@@ -6,9 +6,10 @@
 use std::fmt;
 
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
+    indicator::{Indicator, Measure},
     instrument::Symbol,
     price::Price,
     time::{Span, Timestamp},
@@ -66,6 +67,13 @@ pub struct Term {
     pub condition: Condition,
 }
 
+impl Term {
+    /// Whether an indicator stands on either side.
+    pub const fn names_indicator(&self) -> bool {
+        matches!(self.operand, Operand::Indicator(..)) || self.condition.level_indicator().is_some()
+    }
+}
+
 /// What a term looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -74,17 +82,127 @@ pub enum Operand {
     Price(Symbol),
     /// The first one's price divided by the second's; both in one currency.
     Ratio(Symbol, Symbol),
+    /// What is computed from what one instrument did.
+    Indicator(Symbol, Indicator),
 }
 
 impl Operand {
     /// Its instruments: one, or numerator and denominator.
     pub fn symbols(&self) -> impl Iterator<Item = Symbol> + use<> {
         let (first, second) = match *self {
-            Self::Price(symbol) => (symbol, None),
+            Self::Price(symbol) | Self::Indicator(symbol, _) => (symbol, None),
             Self::Ratio(over, under) => (over, Some(under)),
         };
         std::iter::once(first).chain(second)
     }
+
+    /// Its instrument, where it has one only.
+    pub const fn symbol(&self) -> Option<Symbol> {
+        match *self {
+            Self::Price(symbol) | Self::Indicator(symbol, _) => Some(symbol),
+            Self::Ratio(..) => None,
+        }
+    }
+
+    /// What its value is a number of; none for a ratio, which is a bare number.
+    pub const fn measure(&self) -> Option<Measure> {
+        match self {
+            Self::Price(_) => Some(Measure::Price),
+            Self::Ratio(..) => None,
+            Self::Indicator(_, indicator) => Some(indicator.measure()),
+        }
+    }
+}
+
+/// What a value is compared with: a price that stands in the alert, or what an indicator of the same instrument is now.
+///
+/// On the wire one string: `"60000"` or `"sma(200, 1d)"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// A fixed one.
+    Price(Price),
+    /// One that moves when a bar closes.
+    Indicator(Indicator),
+}
+
+impl Level {
+    /// The price that stands in the alert.
+    pub const fn price(self) -> Option<Price> {
+        match self {
+            Self::Price(price) => Some(price),
+            Self::Indicator(_) => None,
+        }
+    }
+
+    /// The indicator.
+    pub const fn indicator(self) -> Option<Indicator> {
+        match self {
+            Self::Price(_) => None,
+            Self::Indicator(indicator) => Some(indicator),
+        }
+    }
+}
+
+impl From<Price> for Level {
+    fn from(price: Price) -> Self {
+        Self::Price(price)
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Price(price) => price.fmt(f),
+            Self::Indicator(indicator) => indicator.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Level {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A string with either, or a whole number.
+impl<'de> Deserialize<'de> for Level {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Level;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a decimal number in a string, or an indicator such as \"sma(200, 1d)\"")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Level, E> {
+                if text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                    return text.parse().map(Level::Indicator).map_err(E::custom);
+                }
+                text.parse().map(Level::Price).map_err(E::custom)
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Level, E> {
+                Ok(Level::Price(Price::new(value.into())))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Level, E> {
+                Ok(Level::Price(Price::new(value.into())))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// The closed bars that a rule wants to know of an instrument when it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryNeed {
+    /// The instrument.
+    pub symbol: Symbol,
+    /// The length of a bar.
+    pub bar: Span,
+    /// How many of the last closed ones.
+    pub bars: usize,
 }
 
 /// A comparison with a level.
@@ -161,12 +279,12 @@ pub enum Anchor {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Condition {
-    /// Level: `> 60000`.
+    /// Level: `> 60000`, `> sma(200, 1d)`.
     Compare {
         /// The comparison.
         cmp: Comparison,
         /// The level.
-        level: Price,
+        level: Level,
     },
     /// Level: `in 180..190`, bounds included.
     In(PriceRange),
@@ -190,12 +308,12 @@ pub enum Condition {
         /// How long ago the reference lies.
         ago: Span,
     },
-    /// Edge: `crosses up 60000`.
+    /// Edge: `crosses up 60000`, `crosses up ema(50, 4h)`.
     Crosses {
         /// Which way.
         direction: Crossing,
         /// The level.
-        level: Price,
+        level: Level,
     },
     /// Edge: `enters 180..190`.
     Enters(PriceRange),
@@ -243,6 +361,34 @@ impl Condition {
             | Self::PercentVs { .. } => Family::Level,
             Self::Crosses { .. } | Self::Enters(_) | Self::Exits(_) => Family::Edge,
             Self::Move { .. } | Self::MoveIn { .. } => Family::Move,
+        }
+    }
+
+    /// What the value is compared with, for a comparison or a crossing.
+    pub const fn level(&self) -> Option<Level> {
+        match self {
+            Self::Compare { level, .. } | Self::Crosses { level, .. } => Some(*level),
+            _ => None,
+        }
+    }
+
+    /// The indicator that the value is compared with.
+    pub const fn level_indicator(&self) -> Option<Indicator> {
+        match self {
+            Self::Compare { level: Level::Indicator(indicator), .. }
+            | Self::Crosses { level: Level::Indicator(indicator), .. } => Some(*indicator),
+            _ => None,
+        }
+    }
+
+    /// The same with this price as its level.
+    #[must_use]
+    pub(crate) fn at(&self, price: Price) -> Self {
+        let level = Level::Price(price);
+        match *self {
+            Self::Compare { cmp, .. } => Self::Compare { cmp, level },
+            Self::Crosses { direction, .. } => Self::Crosses { direction, level },
+            ref other => other.clone(),
         }
     }
 
@@ -373,6 +519,33 @@ impl Rule {
         self.symbols()[0]
     }
 
+    /// The indicators that its terms look at, or compare with, each with its instrument.
+    pub fn indicators(&self) -> impl Iterator<Item = (Symbol, Indicator)> {
+        self.terms.iter().flat_map(|term| {
+            let left = match term.operand {
+                Operand::Indicator(symbol, indicator) => Some((symbol, indicator)),
+                Operand::Price(_) | Operand::Ratio(..) => None,
+            };
+            let right = term.operand.symbol().zip(term.condition.level_indicator());
+            left.into_iter().chain(right)
+        })
+    }
+
+    /// How much of the past its indicators need before they have a value of their whole length: per instrument and length of
+    /// bar, the most.
+    pub fn history_needed(&self) -> Vec<HistoryNeed> {
+        let mut needs: Vec<HistoryNeed> = Vec::new();
+        for (symbol, indicator) in self.indicators() {
+            let Some(bars) = indicator.bars() else { continue };
+            let need = HistoryNeed { symbol, bar: bars.length, bars: indicator.window() };
+            match needs.iter_mut().find(|n| n.symbol == symbol && n.bar == need.bar) {
+                Some(known) => known.bars = known.bars.max(need.bars),
+                None => needs.push(need),
+            }
+        }
+        needs
+    }
+
     /// The word that names its condition in the API and in metrics: the term's own, or `and` / `or`.
     pub fn keyword(&self) -> &'static str {
         match (&self.terms[..], self.join) {
@@ -453,6 +626,10 @@ impl fmt::Display for Operand {
                 f.write_str("/")?;
                 name(f, under)
             }
+            Self::Indicator(symbol, indicator) => {
+                name(f, symbol)?;
+                write!(f, " {indicator}")
+            }
         }
     }
 }
@@ -497,12 +674,12 @@ impl Condition {
             range.upper.push_to(out);
         };
         match self {
-            Self::Compare { cmp, level } => {
+            Self::Compare { cmp, level: Level::Price(level) } => {
                 out.push_str(cmp.as_str());
                 out.push(' ');
                 level.push_to(out);
             }
-            Self::Crosses { direction, level } => {
+            Self::Crosses { direction, level: Level::Price(level) } => {
                 out.push_str(match direction {
                     Crossing::Up => "crosses up ",
                     Crossing::Down => "crosses down ",
@@ -514,7 +691,12 @@ impl Condition {
             Self::Outside(bounds) => range(out, "outside ", bounds),
             Self::Enters(bounds) => range(out, "enters ", bounds),
             Self::Exits(bounds) => range(out, "exits ", bounds),
-            Self::PercentFrom { .. } | Self::PercentVs { .. } | Self::Move { .. } | Self::MoveIn { .. } => {
+            Self::Compare { .. }
+            | Self::Crosses { .. }
+            | Self::PercentFrom { .. }
+            | Self::PercentVs { .. }
+            | Self::Move { .. }
+            | Self::MoveIn { .. } => {
                 // Writing to a string cannot fail.
                 let _written = fmt::Write::write_fmt(out, format_args!("{self}"));
             }

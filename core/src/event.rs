@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     alert::{Alert, AlertId, AlertState, UserId},
     delivery::Delivery,
-    firing::Firing,
+    firing::{Firing, TermLevels},
     instrument::{FeedId, Symbol},
     price::Price,
     tick::Session,
@@ -78,6 +78,9 @@ pub struct AlertRow {
     /// Until when it stays silent because of `every` or `cooldown`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooling_until: Option<Timestamp>,
+    /// What its indicators are worth, one entry a term; empty for an alert without indicators.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indicators: Vec<TermLevels>,
 }
 
 /// How a feed is doing.

@@ -5,9 +5,11 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use crate::{
     catalog::Catalog,
     condition::{
-        Anchor, ChannelName, Comparison, Condition, Crossing, Family, Hysteresis, Join, Operand, PriceRange, Repeat,
-        Rule, SessionScope, Sign, Term,
+        self, Anchor, ChannelName, Comparison, Condition, Crossing, Family, Hysteresis, Join, Operand, PriceRange,
+        Repeat, Rule, SessionScope, Sign, Term,
     },
+    firing::TermLevels,
+    indicator::{Indicator, Measure},
     instrument::Symbol,
     parse::percent_level,
     price::{MAX_SCALE, Price},
@@ -40,15 +42,17 @@ pub fn in_words(rule: &Rule, catalog: &Catalog) -> String {
         Repeat::Every(span) if level => format!("At once, and again every {} while it stays so.", one_or_many(span)),
         Repeat::Each { cooldown: span } | Repeat::Every(span) => format!("Every time, at most once {}.", per(span)),
     });
+    let priced = rule.terms.iter().all(|t| !matches!(t.operand, Operand::Indicator(..)));
+    let gone = if priced { "the price" } else { "the value" };
     match rule.hysteresis {
         None => {}
         Some(Hysteresis::Percent(percent)) => {
-            say(&format!("It is over only when the price has gone back by {} %.", percent.normalize()));
+            say(&format!("It is over only when {gone} has gone back by {} %.", percent.normalize()));
         }
         Some(Hysteresis::Absolute(distance)) => {
             let operand = rule.terms.first().map(|t| t.operand);
             let distance = operand.map_or_else(|| distance.to_string(), |o| price_in_words(distance, o, catalog));
-            say(&format!("It is over only when the price has gone back by {distance}."));
+            say(&format!("It is over only when {gone} has gone back by {distance}."));
         }
     }
     if rule.session == SessionScope::Extended {
@@ -89,14 +93,27 @@ pub struct Distance {
     pub level: Price,
 }
 
-/// Puts a rule beside the last prices.
+/// Puts a rule beside the last prices. What its indicators are worth is not known here.
 pub fn preview(rule: &Rule, catalog: &Catalog, last: &dyn Fn(Symbol) -> Option<Price>) -> Preview {
+    preview_at(rule, catalog, last, &[])
+}
+
+/// Puts a rule beside the last prices and what its indicators are worth, one entry a term, as the evaluator tells it; of a rule
+/// without indicators there need be none.
+pub fn preview_at(
+    rule: &Rule,
+    catalog: &Catalog,
+    last: &dyn Fn(Symbol) -> Option<Price>,
+    indicators: &[TermLevels],
+) -> Preview {
     let words = in_words(rule, catalog);
     let [term] = &rule.terms[..] else {
         return Preview { words, distance: None, already_true: None };
     };
+    let known = indicators.first().copied().unwrap_or_default();
     let current = match term.operand {
         Operand::Price(symbol) => last(symbol),
+        Operand::Indicator(..) => known.value,
         Operand::Ratio(over, under) => last(over).zip(last(under)).and_then(|(over, under)| {
             let ratio = over.decimal().checked_div(under.decimal())?;
             Some(Price::new(ratio.round_dp(MAX_SCALE)))
@@ -105,8 +122,9 @@ pub fn preview(rule: &Rule, catalog: &Catalog, last: &dyn Fn(Symbol) -> Option<P
     let Some(current) = current else {
         return Preview { words, distance: None, already_true: None };
     };
-    let already_true = is_true(&term.condition, current);
-    let levels = condition_levels(&term.condition);
+    let condition = settled(&term.condition, known.level);
+    let already_true = is_true(&condition, current);
+    let levels = condition_levels(&condition);
     let inside = matches!(term.condition, Condition::In(_)) && already_true == Some(true);
     let distance = levels
         .into_iter()
@@ -142,24 +160,38 @@ pub enum LevelKind {
     Upper,
 }
 
-/// The fixed price levels of a rule, in the order of its terms. Ratios and moves have none.
+/// The fixed price levels of a rule, in the order of its terms. Ratios, moves and what is asked of an indicator have none.
 pub fn levels(rule: &Rule) -> Vec<Level> {
-    let of_term = |term: &Term| match term.operand {
-        Operand::Ratio(..) => Vec::new(),
+    levels_at(rule, &[])
+}
+
+/// The same, and where the indicators stand now that a price is compared with: one entry a term, as the evaluator tells it.
+pub fn levels_at(rule: &Rule, indicators: &[TermLevels]) -> Vec<Level> {
+    let of_term = |(place, term): (usize, &Term)| match term.operand {
+        Operand::Ratio(..) | Operand::Indicator(..) => Vec::new(),
         Operand::Price(symbol) => {
-            condition_levels(&term.condition).into_iter().map(|(price, kind)| Level { symbol, price, kind }).collect()
+            let condition = settled(&term.condition, indicators.get(place).and_then(|known| known.level));
+            condition_levels(&condition).into_iter().map(|(price, kind)| Level { symbol, price, kind }).collect()
         }
     };
-    rule.terms.iter().flat_map(of_term).collect()
+    rule.terms.iter().enumerate().flat_map(of_term).collect()
+}
+
+/// The condition with the level that its indicator has now, where it has one and that is known.
+fn settled(condition: &Condition, level: Option<Price>) -> Condition {
+    match (condition.level_indicator(), level) {
+        (Some(_), Some(level)) => condition.at(level),
+        _ => condition.clone(),
+    }
 }
 
 fn condition_levels(condition: &Condition) -> Vec<(Price, LevelKind)> {
     match *condition {
-        Condition::Compare { cmp, level } => match cmp {
+        Condition::Compare { cmp, level: condition::Level::Price(level) } => match cmp {
             Comparison::Above | Comparison::AtLeast => vec![(level, LevelKind::Up)],
             Comparison::Below | Comparison::AtMost => vec![(level, LevelKind::Down)],
         },
-        Condition::Crosses { direction, level } => match direction {
+        Condition::Crosses { direction, level: condition::Level::Price(level) } => match direction {
             Crossing::Up => vec![(level, LevelKind::Up)],
             Crossing::Down => vec![(level, LevelKind::Down)],
             Crossing::Either => vec![(level, LevelKind::Either)],
@@ -173,7 +205,11 @@ fn condition_levels(condition: &Condition) -> Vec<(Price, LevelKind)> {
             let up = (sign != Sign::Minus).then(|| level(Sign::Plus, LevelKind::Up)).flatten();
             down.into_iter().chain(up).collect()
         }
-        Condition::PercentVs { .. } | Condition::Move { .. } | Condition::MoveIn { .. } => Vec::new(),
+        Condition::Compare { .. }
+        | Condition::Crosses { .. }
+        | Condition::PercentVs { .. }
+        | Condition::Move { .. }
+        | Condition::MoveIn { .. } => Vec::new(),
     }
 }
 
@@ -181,7 +217,7 @@ fn condition_levels(condition: &Condition) -> Vec<(Price, LevelKind)> {
 fn is_true(condition: &Condition, price: Price) -> Option<bool> {
     let within = |range: PriceRange| range.lower <= price && price <= range.upper;
     match *condition {
-        Condition::Compare { cmp, level } => Some(match cmp {
+        Condition::Compare { cmp, level: condition::Level::Price(level) } => Some(match cmp {
             Comparison::Above => price > level,
             Comparison::AtLeast => price >= level,
             Comparison::Below => price < level,
@@ -207,6 +243,10 @@ fn distance(from: Price, level: Price) -> Option<Distance> {
 
 fn term_in_words(term: &Term, repeat: Repeat, catalog: &Catalog) -> String {
     let price = |p: Price| price_in_words(p, term.operand, catalog);
+    let at = |level: condition::Level| match level {
+        condition::Level::Price(level) => price(level),
+        condition::Level::Indicator(indicator) => format!("its {}", indicator_in_words(indicator)),
+    };
     let ends = |r: &PriceRange| (price(r.lower), price(r.upper));
     let said = match &term.condition {
         Condition::Compare { cmp, level } => {
@@ -216,7 +256,7 @@ fn term_in_words(term: &Term, repeat: Repeat, catalog: &Catalog) -> String {
                 Comparison::Below => "below",
                 Comparison::AtMost => "at or below",
             };
-            format!("is {place} {}", price(*level))
+            format!("is {place} {}", at(*level))
         }
         Condition::In(range) => {
             let (lower, upper) = ends(range);
@@ -237,9 +277,9 @@ fn term_in_words(term: &Term, repeat: Repeat, catalog: &Catalog) -> String {
             format!("is {} % or more {place} its price of {ago} before", percent.normalize())
         }
         Condition::Crosses { direction, level } => match direction {
-            Crossing::Up => format!("rises through {}, coming from below", price(*level)),
-            Crossing::Down => format!("falls through {}, coming from above", price(*level)),
-            Crossing::Either => format!("crosses {} from below or above", price(*level)),
+            Crossing::Up => format!("rises through {}, coming from below", at(*level)),
+            Crossing::Down => format!("falls through {}, coming from above", at(*level)),
+            Crossing::Either => format!("crosses {} from below or above", at(*level)),
         },
         Condition::Enters(range) => {
             let (lower, upper) = ends(range);
@@ -283,6 +323,9 @@ const fn moves_in_words(sign: Sign) -> &'static str {
 fn operand_in_words(operand: Operand, catalog: &Catalog) -> String {
     match operand {
         Operand::Ratio(over, under) => format!("{over} divided by {under}"),
+        Operand::Indicator(symbol, indicator) => {
+            format!("the {} of {}", indicator_in_words(indicator), operand_in_words(Operand::Price(symbol), catalog))
+        }
         Operand::Price(symbol) => match catalog.get(symbol) {
             Some(instrument) if !instrument.name.eq_ignore_ascii_case(symbol.as_str()) => {
                 let name = text::sanitize(&instrument.name);
@@ -293,13 +336,32 @@ fn operand_in_words(operand: Operand, catalog: &Catalog) -> String {
     }
 }
 
+/// "simple moving average of 200 bars of 1 day".
+fn indicator_in_words(indicator: Indicator) -> String {
+    let Some(bars) = indicator.bars() else { return "volume of the day".to_owned() };
+    let (count, length) = (bars.count, span_in_words(bars.length));
+    match indicator {
+        Indicator::Sma(_) => format!("simple moving average of {count} bars of {length}"),
+        Indicator::Ema(_) => format!("exponential moving average of {count} bars of {length}"),
+        Indicator::Rsi(_) => format!("relative strength index of {count} bars of {length}"),
+        Indicator::BbUpper(_, width) => {
+            format!("upper Bollinger band ({} deviations, {count} bars of {length})", width.normalize())
+        }
+        Indicator::BbLower(_, width) => {
+            format!("lower Bollinger band ({} deviations, {count} bars of {length})", width.normalize())
+        }
+        Indicator::Volume => "volume of the day".to_owned(),
+    }
+}
+
 /// A price with all its digits, grouped, and its currency.
 fn price_in_words(price: Price, operand: Operand, catalog: &Catalog) -> String {
     let places = price.decimal().normalize().scale();
-    let digits = price.grouped(places.max(2));
-    let currency = match operand {
-        Operand::Ratio(..) => None,
-        Operand::Price(symbol) => catalog.get(symbol).map(|i| i.currency.as_str()),
+    let priced = matches!(operand, Operand::Ratio(..)) || operand.measure() == Some(Measure::Price);
+    let digits = if priced { price.grouped(places.max(2)) } else { price.to_string() };
+    let currency = match (operand.symbol(), operand.measure()) {
+        (Some(symbol), Some(Measure::Price)) => catalog.get(symbol).map(|i| i.currency.as_str()),
+        _ => None,
     };
     currency.map_or_else(|| digits.clone(), |c| format!("{digits} {c}"))
 }
@@ -418,6 +480,22 @@ mod tests {
                 "When Bitcoin (BTC) is 5 % or more above its price of 1 day before. Once. By the usual channels.",
             ),
             (
+                "BTC > sma(200, 1d)",
+                "When Bitcoin (BTC) is above its simple moving average of 200 bars of 1 day. Once. By the usual channels.",
+            ),
+            (
+                "BTC sma(50, 1d) crosses up ema(200, 4h) hysteresis 100",
+                "When the simple moving average of 50 bars of 1 day of Bitcoin (BTC) rises through its exponential moving \
+                 average of 200 bars of 4 hours, coming from below. Once. It is over only when the value has gone back by \
+                 100.00 USD. By the usual channels.",
+            ),
+            (
+                "BTC rsi(14, 1h) outside 30..70 or BTC < bb_lower(20, 2, 1h) or BTC volume > 20k",
+                "When the relative strength index of 14 bars of 1 hour of Bitcoin (BTC) is below 30 or above 70 or Bitcoin \
+                 (BTC) is below its lower Bollinger band (2 deviations, 20 bars of 1 hour) or the volume of the day of \
+                 Bitcoin (BTC) is above 20000. Once. By the usual channels.",
+            ),
+            (
                 "BTC enters 60k..70k hysteresis 200",
                 "When Bitcoin (BTC) comes from outside into the range from 60,000.00 USD to 70,000.00 USD. Once. It is \
                  over only when the price has gone back by 200.00 USD. By the usual channels.",
@@ -458,6 +536,24 @@ mod tests {
             });
             assert_eq!(preview.distance, distance, "{line}");
         }
+    }
+
+    #[test]
+    fn where_an_indicator_stands_is_a_level_as_soon_as_it_is_known() {
+        let catalog = Catalog::builtin();
+        let price = |text: &str| text.parse::<Price>().ok();
+        let last = |_| price("60000");
+        let rule_ = rule("BTC > sma(20, 1d)");
+        let known = [TermLevels { value: None, level: price("61500") }];
+        assert_eq!(preview(&rule_, &catalog, &last).distance, None);
+        let seen = preview_at(&rule_, &catalog, &last, &known);
+        assert_eq!((seen.distance.map(|d| d.absolute), seen.already_true), (price("1500"), Some(false)));
+        assert_eq!((levels(&rule_), levels_at(&rule_, &known).len()), (Vec::new(), 1));
+        let rule_ = rule("BTC rsi(14, 1h) < 30");
+        let known = [TermLevels { value: price("28.5"), level: None }];
+        let seen = preview_at(&rule_, &catalog, &last, &known);
+        assert_eq!((seen.distance.map(|d| d.absolute), seen.already_true), (price("1.5"), Some(true)));
+        assert_eq!(levels_at(&rule_, &known), Vec::new());
     }
 
     #[test]

@@ -85,6 +85,21 @@ pub struct TermValue {
     /// Its operand's value; absent when unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Price>,
+    /// What the indicator was that it was compared with; absent where the level stands in the term.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Price>,
+}
+
+/// What the indicators of one term are worth now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TermLevels {
+    /// The indicator that the term looks at; absent while unknown, or where it looks at a price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Price>,
+    /// The indicator that it compares with; absent while unknown, or where the level stands in the term.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Price>,
 }
 
 /// An alert fired.

@@ -11,6 +11,7 @@
 //! | [`Instrument`](instrument::Instrument), [`Symbol`](instrument::Symbol) | what is traded; its name |
 //! | [`Tick`](tick::Tick) | one observed price |
 //! | [`Rule`](condition::Rule), [`Condition`](condition::Condition) | what an alert says |
+//! | [`Indicator`](indicator::Indicator) | what is computed from an instrument's past closes |
 //! | [`Alert`](alert::Alert) | the user's standing wish |
 //! | [`Firing`](firing::Firing) | it happened |
 //! | [`Notification`](notification::Notification) | its words |
@@ -30,6 +31,7 @@ pub mod evaluator;
 pub mod event;
 pub mod explain;
 pub mod firing;
+pub mod indicator;
 pub mod instrument;
 pub mod notification;
 #[cfg(feature = "openapi")]

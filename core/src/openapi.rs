@@ -14,9 +14,10 @@ use utoipa::{
 
 use crate::{
     alert::AlertId,
-    condition::Operand,
+    condition::{Level, Operand},
     delivery::DeliveryId,
     firing::FiringId,
+    indicator::Indicator,
     instrument::Symbol,
     price::{Price, WirePrice},
     time::{Span, Timestamp},
@@ -129,13 +130,41 @@ impl ToSchema for DeliveryId {
     }
 }
 
-/// `{"price":"BTC"}` or `{"ratio":["ETH","BTC"]}`.
+impl PartialSchema for Indicator {
+    fn schema() -> RefOr<Schema> {
+        text("A number computed from closed bars, or the day's volume.", None, "sma(200, 1d)")
+    }
+}
+
+impl ToSchema for Indicator {
+    fn name() -> Cow<'static, str> {
+        "Indicator".into()
+    }
+}
+
+impl PartialSchema for Level {
+    fn schema() -> RefOr<Schema> {
+        RefOr::T(Schema::OneOf(OneOf::builder().item(Price::schema()).item(Indicator::schema()).build()))
+    }
+}
+
+impl ToSchema for Level {
+    fn name() -> Cow<'static, str> {
+        "Level".into()
+    }
+}
+
+/// `{"price":"BTC"}`, `{"ratio":["ETH","BTC"]}` or `{"indicator":["BTC","rsi(14, 1h)"]}`.
 impl PartialSchema for Operand {
     fn schema() -> RefOr<Schema> {
         let pair = ArrayBuilder::new().items(Symbol::schema()).min_items(Some(2)).max_items(Some(2)).build();
         let one = ObjectBuilder::new().property("price", Symbol::schema()).required("price").build();
         let two = ObjectBuilder::new().property("ratio", pair).required("ratio").build();
-        RefOr::T(Schema::OneOf(OneOf::builder().item(one).item(two).build()))
+        let symbol_or_indicator = OneOf::builder().item(Symbol::schema()).item(Indicator::schema()).build();
+        let items: RefOr<Schema> = RefOr::T(Schema::OneOf(symbol_or_indicator));
+        let named = ArrayBuilder::new().items(items).min_items(Some(2)).max_items(Some(2)).build();
+        let computed = ObjectBuilder::new().property("indicator", named).required("indicator").build();
+        RefOr::T(Schema::OneOf(OneOf::builder().item(one).item(two).item(computed).build()))
     }
 }
 

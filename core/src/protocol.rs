@@ -10,7 +10,7 @@ use crate::{
     condition::{ChannelName, Condition, Repeat, Rule},
     delivery::Delivery,
     event::{AlertRow, Event, FeedStatus, Ticker},
-    firing::Firing,
+    firing::{Firing, TermLevels},
     instrument::Symbol,
     price::{Price, WirePrice},
     tick::Candle,
@@ -100,6 +100,9 @@ pub struct AlertView {
     /// When it last fired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_fired: Option<Timestamp>,
+    /// What its indicators are worth, one entry a term; empty for an alert without indicators.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indicators: Vec<TermLevels>,
     /// When it was made.
     pub created: Timestamp,
     /// When it was last changed.
@@ -108,10 +111,10 @@ pub struct AlertView {
 
 impl From<AlertRow> for AlertView {
     fn from(row: AlertRow) -> Self {
-        let AlertRow { alert, state, fired, last_fired, cooling_until } = row;
+        let AlertRow { alert, state, fired, last_fired, cooling_until, indicators } = row;
         let (target_price, range) = match &alert.rule.terms[..] {
             [one] => match &one.condition {
-                Condition::Compare { level, .. } | Condition::Crosses { level, .. } => (Some(*level), None),
+                Condition::Compare { level, .. } | Condition::Crosses { level, .. } => (level.price(), None),
                 Condition::In(range)
                 | Condition::Outside(range)
                 | Condition::Enters(range)
@@ -145,6 +148,7 @@ impl From<AlertRow> for AlertView {
             cooling_until,
             fired,
             last_fired,
+            indicators,
             created: alert.created,
             updated: alert.updated,
         }
@@ -168,6 +172,7 @@ impl From<AlertView> for AlertRow {
             fired: view.fired,
             last_fired: view.last_fired,
             cooling_until: view.cooling_until,
+            indicators: view.indicators,
         }
     }
 }
@@ -613,7 +618,7 @@ mod tests {
         let rule = Rule {
             terms: vec![Term {
                 operand: Operand::Price("BTC".parse().expect("a symbol")),
-                condition: Condition::Compare { cmp: Comparison::Above, level: price("60000") },
+                condition: Condition::Compare { cmp: Comparison::Above, level: price("60000").into() },
             }],
             join: Join::And,
             repeat: Repeat::Every(Span::from_seconds(3600)),
@@ -640,6 +645,7 @@ mod tests {
             fired: 2,
             last_fired: None,
             cooling_until: None,
+            indicators: Vec::new(),
         };
         let frame = ServerFrame::from_event(1, Event::AlertPut(row.clone()));
         let json: serde_json::Value = serde_json::to_value(&frame).expect("serialises");

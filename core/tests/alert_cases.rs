@@ -19,12 +19,19 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 const OWN: &str = include_str!("../../tests/data/alert-cases.json");
+const INDICATORS: &str = include_str!("indicator_cases.json");
 const GUIDE: &str = include_str!("../../tests/data/guide-cases.json");
 const ALERT: AlertId = AlertId(1);
 
 #[test]
 fn every_worked_example_fires_as_written() {
     let failures = run_all(OWN, "alert-cases.json");
+    assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn every_worked_example_of_indicators_fires_as_written() {
+    let failures = run_all(INDICATORS, "indicator_cases.json");
     assert!(failures.is_empty(), "{failures}");
 }
 
@@ -236,6 +243,11 @@ impl World {
             let candles: Vec<Option<Candle>> = read.collect::<Result<_, _>>()?;
             let candles: Vec<Candle> = candles.into_iter().flatten().collect();
             self.evaluator.on_backfill(symbol_of(symbol)?, &candles, FeedId::Tape, self.now, out);
+        } else if let Some(symbol) = event.get("history") {
+            let read = event["candles"].as_array().into_iter().flatten().map(|c| self.candle(c));
+            let candles: Vec<Option<Candle>> = read.collect::<Result<_, _>>()?;
+            let candles: Vec<Candle> = candles.into_iter().flatten().collect();
+            self.evaluator.on_history(symbol_of(symbol)?, &candles, self.now);
         } else if let Some(symbol) = event.get("split") {
             let ratio = event["ratio"].as_str().map_or_else(|| event["ratio"].to_string(), str::to_owned);
             let ratio: Decimal = ratio.parse().map_err(|e| format!("ratio: {e}"))?;
@@ -285,6 +297,7 @@ impl World {
         let mut tick = Tick::new(symbol_of(symbol)?, price, FeedId::Tape, self.now);
         tick.exchange_time = event.get("ts").filter(|ts| !ts.is_null()).map(|ts| self.time(ts)).transpose()?;
         tick.session = session_of(event)?;
+        tick.day.volume = event.get("volume").and_then(price_of);
         Ok(Some(tick))
     }
 
@@ -328,6 +341,8 @@ fn configure(instrument: &mut Instrument, settings: &Value) -> Result<(), String
             "outlier_window" => instrument.outlier_window = span()?,
             "outlier_pct" if value.is_null() => instrument.outlier_pct = None,
             "outlier_pct" => instrument.outlier_pct = Some(decimal()?),
+            "session" => instrument.session = text,
+            "timezone" => instrument.timezone = text,
             "delay" => instrument.delay = span()?,
             "allow_nonpositive" => instrument.allow_nonpositive = value == &Value::Bool(true),
             other => return Err(format!("unknown instrument setting {other}")),

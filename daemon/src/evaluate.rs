@@ -227,6 +227,7 @@ impl Evaluate {
                 fired: status.count,
                 last_fired: status.last_fired,
                 cooling_until: status.cooling_until,
+                indicators: status.indicators,
             };
             let next = [row.cooling_until, row.alert.rule.until, row.alert.snoozed_until];
             for at in next.into_iter().flatten().filter(|at| *at > now) {

@@ -59,9 +59,9 @@ impl Ours {
         let level = price(wish.low);
         let range = PriceRange { lower: level, upper: price(wish.high) };
         let condition = match wish.kind {
-            Kind::Above => Condition::Compare { cmp: Comparison::AtLeast, level },
-            Kind::Below => Condition::Compare { cmp: Comparison::AtMost, level },
-            Kind::Crosses => Condition::Crosses { direction: Crossing::Either, level },
+            Kind::Above => Condition::Compare { cmp: Comparison::AtLeast, level: level.into() },
+            Kind::Below => Condition::Compare { cmp: Comparison::AtMost, level: level.into() },
+            Kind::Crosses => Condition::Crosses { direction: Crossing::Either, level: level.into() },
             Kind::Enters => Condition::Enters(range),
             Kind::Exits => Condition::Exits(range),
         };

@@ -35,6 +35,8 @@ pub struct Backtest {
     first: Evaluator,
     /// Judges the alerts on several instruments where bars are shown: a bar's inside tells nothing of two of them at once.
     joint: Option<Evaluator>,
+    /// Some of those alerts name indicators, so that the close of a minute must lie within it.
+    joint_bars: bool,
     runs: Vec<Run>,
     from: Option<Timestamp>,
     to: Timestamp,
@@ -94,6 +96,7 @@ impl Backtest {
         let mut backtest = Self {
             joint: rules.iter().any(is_joint).then(|| Evaluator::new(instruments.clone())),
             first: Evaluator::new(instruments),
+            joint_bars: rules.iter().any(|rule| is_joint(rule) && rule.indicators().next().is_some()),
             runs: Vec::with_capacity(rules.len()),
             from: None,
             to: start,
@@ -118,6 +121,15 @@ impl Backtest {
         backtest
     }
 
+    /// Shows it what was before the history, for indicators that need a past: candles of one instrument, of any length that
+    /// divides those of their bars, all at once. Nothing fires.
+    pub fn warm_up(&mut self, symbol: Symbol, candles: &[Candle]) {
+        let start = self.to;
+        for evaluator in std::iter::once(&mut self.first).chain(&mut self.joint) {
+            evaluator.on_history(symbol, candles, start);
+        }
+    }
+
     /// Shows it one price. Firings are added to `out`, in the order of the alerts.
     pub fn feed(&mut self, tick: &Tick, out: &mut Vec<BacktestFiring>) -> Admission {
         self.saw(tick.received_time, tick.received_time);
@@ -139,12 +151,18 @@ impl Backtest {
             self.first.on_candle(*symbol, bar, FeedId::Tape, bar.to, &mut fired);
         }
         if let Some(joint) = &mut self.joint {
+            // A close lies in the bar that ends with it; a tick at that very instant would lie in the next one.
+            let early = Span::from_micros(i64::from(self.joint_bars));
             let close = |(symbol, bar): &(Symbol, Candle)| Tick {
-                exchange_time: Some(bar.to),
+                exchange_time: Some(bar.to.minus(early)),
                 session: bar.session,
                 ..Tick::new(*symbol, bar.close, FeedId::Tape, bar.to)
             };
+            let alone = fired.len();
             joint.on_batch(&bars.iter().map(close).collect::<Vec<_>>(), &mut fired);
+            for firing in &mut fired[alone..] {
+                firing.time = firing.time.plus(early);
+            }
         }
         self.report(fired, out, |firing| firing.time);
     }
@@ -207,6 +225,20 @@ impl Backtest {
             }
         }
         self.fired = fired;
+    }
+}
+
+/// Appends bars, oldest first, to `into`, those of one stretch of `length` and one session merged into one.
+pub fn condense(into: &mut Vec<Candle>, bars: impl IntoIterator<Item = Candle>, length: Span) {
+    let stretch = |bar: &Candle| bar.from.as_micros().div_euclid(length.as_micros().max(1));
+    for bar in bars {
+        match into.last_mut().filter(|last| stretch(last) == stretch(&bar) && last.session == bar.session) {
+            Some(last) => {
+                (last.to, last.close) = (bar.to, bar.close);
+                (last.high, last.low) = (last.high.max(bar.high), last.low.min(bar.low));
+            }
+            None => into.push(bar),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::*;
-use crate::{catalog::Catalog, price::Price};
+use crate::{catalog::Catalog, instrument::default_stale_after, price::Price, tick::Session};
 
 const CASES: &str = include_str!("../../../tests/data/alert-cases.json");
 const BTC_ETH: &str = include_str!("../../../tests/data/replay/btc-eth-20170904.csv");
@@ -59,6 +59,34 @@ fn column(tape: &str, symbol: &str) -> Vec<(Timestamp, Decimal)> {
 
 fn number(text: &str) -> Decimal {
     text.parse().expect("a number")
+}
+
+#[test]
+fn indicators_know_what_was_before_the_history() {
+    let at = |minute: i64| Timestamp::from_seconds(1_800_000_000 + 60 * minute);
+    let bar = |minute: i64, close: i64| {
+        let close = Price::new(close.into());
+        let (from, to) = (at(minute), at(minute + 1));
+        Candle { from, to, open: close, high: close, low: close, close, session: Session::Regular }
+    };
+    let lines = ["BTC > sma(3, 1m) each", "BTC > sma(3, 1m) and ETH > sma(1, 1m) each"].map(str::to_owned);
+    let mut catalog = Catalog::builtin();
+    let rules = read_alerts(&lines, &mut catalog, at(0), &jiff::tz::TimeZone::UTC).unwrap();
+    let instruments = watched(&rules, &catalog, default_stale_after());
+    let (btc, eth): (Symbol, Symbol) = ("BTC".parse().unwrap(), "ETH".parse().unwrap());
+    let times = |past: &[Candle]| {
+        let mut backtest = Backtest::new(instruments.clone(), rules.clone(), at(0));
+        backtest.warm_up(btc, past);
+        let mut out = Vec::new();
+        for (minute, close) in (0..).zip([100, 90, 95, 99]) {
+            backtest.feed_bars(&[(btc, bar(minute, close)), (eth, bar(minute, close))], &mut out);
+        }
+        out.iter().map(|f| (f.alert, f.time.since(at(0)).as_seconds() / 60)).collect::<Vec<_>>()
+    };
+    // Without a past the third close is the first to know a mean: 95. The fourth is above it.
+    assert_eq!(times(&[]), [(0, 3), (1, 4)]);
+    // With one, the first close is: 40. The third, which is also judged together with that of the other, brings the mean to 95.
+    assert_eq!(times(&[bar(-2, 10), bar(-1, 10)]), [(0, 1), (1, 3), (0, 3)]);
 }
 
 #[test]

@@ -3,15 +3,19 @@
 use rust_decimal::Decimal;
 
 use super::{
+    bars::{GaugeId, Gauges, Tracks},
     cut::InstrumentMemory,
     exact,
     index::Watchlist,
-    state::{counts, side},
+    slot::Slot,
+    state::{Leg, counts, side},
     step::Seen,
     window::{Observation, Reach, Track, divided},
 };
 use crate::{
+    calendar::TradingDays,
     condition::{Condition, Operand, SessionScope},
+    indicator::Indicator,
     instrument::{FeedId, Instrument, Symbol},
     price::Price,
     tick::{Candle, Session, Tick},
@@ -88,10 +92,13 @@ pub(super) struct Market {
     outlier_pct: Option<Decimal>,
     held: Option<(Timestamp, Price)>,
     pub(super) regular: Track,
+    /// Closed bars and what is computed from them; absent while no alert asks.
+    pub(super) gauges: Option<Box<Gauges>>,
     /// Alerts that see the regular session, and those that see all.
     pub(super) watch: [Watchlist; 2],
     outlier_window: Span,
     pub(super) delay: Span,
+    days: TradingDays,
     pub(super) symbol: Symbol,
     /// The symbol as the alert language writes it.
     pub(super) name: Box<str>,
@@ -124,6 +131,8 @@ impl Market {
             delay: Span::ZERO,
             regular: Track::default(),
             extended: None,
+            gauges: None,
+            days: TradingDays::of(&unlisted.session, &unlisted.timezone),
             held: None,
             seq: 0,
             reach: Reach::default(),
@@ -142,6 +151,57 @@ impl Market {
         self.outlier_window = instrument.outlier_window;
         self.stale_after = instrument.stale_after;
         self.delay = instrument.delay;
+        self.days = TradingDays::of(&instrument.session, &instrument.timezone);
+        let tracks = Tracks { regular: &self.regular, extended: self.extended.as_deref().unwrap_or(&self.regular) };
+        if let Some(gauges) = &mut self.gauges {
+            gauges.set_days(&self.days, tracks);
+        }
+    }
+
+    /// The number of an indicator, which is followed from now on.
+    pub(super) fn follow(&mut self, scope: SessionScope, indicator: Indicator) -> GaugeId {
+        let tracks = Tracks { regular: &self.regular, extended: self.extended.as_deref().unwrap_or(&self.regular) };
+        let gauges = self.gauges.get_or_insert_with(|| Box::new(Gauges::new(self.days.clone())));
+        gauges.follow(scope, indicator, tracks)
+    }
+
+    /// Where an alert stands that waits for something of this instrument: beside its price, or beside its volume.
+    pub(super) fn watchlist(&mut self, scope: SessionScope, slot: &Slot) -> &mut Watchlist {
+        if let Some(gauges) = &mut self.gauges
+            && let [Leg::Gauged { value: Some(id), .. }] = *slot.legs()
+            && gauges.indicator(id) == Some(Indicator::Volume)
+        {
+            return gauges.watch(scope);
+        }
+        &mut self.watch[side(scope)]
+    }
+
+    /// Forgets the bars that no alert needs.
+    pub(super) fn sweep(&mut self) {
+        if self.gauges.as_mut().is_some_and(|gauges| !gauges.sweep()) {
+            self.gauges = None;
+        }
+    }
+
+    /// Which indicator this is.
+    pub(super) fn indicator(&self, id: GaugeId) -> Option<Indicator> {
+        self.gauges.as_ref()?.indicator(id)
+    }
+
+    /// What an indicator is worth at `now`; nothing where that is unknown, or was said too long ago.
+    pub(super) fn gauge(&self, id: GaugeId, now: Timestamp) -> Option<Price> {
+        let (value, said) = self.gauges.as_ref()?.value(id)?;
+        said.is_none_or(|ts| self.is_fresh(ts, now)).then_some(value)
+    }
+
+    /// Fills in closed bars of the past (B18).
+    pub(super) fn fill(&mut self, candles: &[Candle], now: Timestamp) {
+        let believed = |candle: &&Candle| self.admissible(candle.low);
+        let candles: Vec<Candle> = candles.iter().filter(believed).cloned().collect();
+        let tracks = Tracks { regular: &self.regular, extended: self.extended.as_deref().unwrap_or(&self.regular) };
+        if let Some(gauges) = &mut self.gauges {
+            gauges.fill(&candles, now, tracks);
+        }
     }
 
     pub(super) fn track(&self, scope: SessionScope) -> &Track {
@@ -156,7 +216,8 @@ impl Market {
     pub(super) fn is_quiet(&self, seen: &Seen) -> bool {
         let quiet =
             |scope| !counts(scope, seen.session) || self.watch[side(scope)].is_quiet(self.track(scope).key, seen.ts);
-        quiet(SessionScope::Regular) && quiet(SessionScope::Extended)
+        let rests = self.gauges.as_ref().is_none_or(|gauges| gauges.is_quiet(seen.ts, seen.session));
+        quiet(SessionScope::Regular) && quiet(SessionScope::Extended) && rests
     }
 
     /// The last observation of any session.
@@ -193,7 +254,7 @@ impl Market {
             if last.is_some() {
                 return Verdict::Rejected(Rejection::Stale);
             }
-            self.record(observation, None);
+            self.record_tick(observation, tick);
             return Verdict::FirstButStale(ts);
         }
         if let (Some(percent), Some((last_ts, last_price))) = (self.outlier_pct, last)
@@ -209,7 +270,7 @@ impl Market {
             }
         }
         self.held = None;
-        self.record(observation, None);
+        self.record_tick(observation, tick);
         Verdict::Recorded(ts)
     }
 
@@ -217,8 +278,19 @@ impl Market {
         self.allow_nonpositive || price.is_positive()
     }
 
+    fn record_tick(&mut self, observation: Observation, tick: &Tick) {
+        self.record(observation, None);
+        if let (Some(gauges), Some(amount)) = (&mut self.gauges, tick.day.volume) {
+            gauges.note_volume(observation.ts, observation.session, amount);
+        }
+    }
+
     /// Records an observation; `candle` is the end of the candle that it is a point of.
     pub(super) fn record(&mut self, observation: Observation, candle: Option<Timestamp>) {
+        if let Some(gauges) = self.gauges.as_mut().filter(|gauges| gauges.is_due(observation.ts)) {
+            let tracks = Tracks { regular: &self.regular, extended: self.extended.as_deref().unwrap_or(&self.regular) };
+            gauges.turn(&observation, candle, tracks);
+        }
         self.seq += 1;
         let (seq, reach) = (self.seq, self.reach);
         if observation.session == Session::Regular {
@@ -267,6 +339,9 @@ impl Market {
         if let Some(extended) = &mut self.extended {
             extended.split(ratio, self.reach);
         }
+        if let Some(gauges) = &mut self.gauges {
+            gauges.split(ratio);
+        }
         self.held = self.held.map(|(ts, price)| (ts, divided(price, ratio)));
     }
 
@@ -276,6 +351,7 @@ impl Market {
             regular: self.regular.written(self.reach),
             extended: self.extended.as_ref().map(|t| t.written(self.reach)),
             held: self.held.map(|(ts, price)| (ts.as_micros(), price.decimal())),
+            bars: self.gauges.as_ref().map(|gauges| gauges.memory()),
         }
     }
 
@@ -287,6 +363,8 @@ impl Market {
         if let Some(extended) = &mut self.extended {
             extended.settle();
         }
+        let tracks = Tracks { regular: &self.regular, extended: self.extended.as_deref().unwrap_or(&self.regular) };
+        self.gauges = memory.bars.map(|bars| Box::new(Gauges::remember(self.days.clone(), bars, tracks)));
         self.held = memory.held.map(|(ts, price)| (Timestamp::from_micros(ts), Price::new(price)));
     }
 

@@ -4,6 +4,8 @@ use rust_decimal::Decimal;
 
 use super::{
     Evaluator, Manner,
+    admission::Market,
+    bars::GaugeId,
     cut::{AlertMemory, Cut},
     index::Plan,
     place,
@@ -14,8 +16,9 @@ use super::{
 };
 use crate::{
     alert::{Alert, AlertChange, AlertId},
-    condition::{Condition, Hysteresis, Operand, PriceRange},
+    condition::{Condition, Hysteresis, Level, Operand, PriceRange},
     firing::Firing,
+    indicator::Measure,
     instrument::{Instrument, Symbol},
     price::Price,
     time::Timestamp,
@@ -52,6 +55,7 @@ impl Evaluator {
             });
             evaluator.revive(alert, known);
         }
+        evaluator.markets.iter_mut().for_each(Market::sweep);
         evaluator
     }
 
@@ -124,6 +128,9 @@ impl Evaluator {
         effect: impl FnOnce(&mut Memory),
     ) {
         let legs = self.legs(&alert);
+        for (market, _) in legs.iter().flat_map(|leg| leg.gauges()) {
+            self.mark_market(market);
+        }
         let Some(number) = self.number(alert.id) else {
             let memory = Memory::fresh(alert.rule.terms.len(), 0, alert.snoozed_until, self.rx);
             let number = self.insert(Opened { alert, memory, legs });
@@ -195,11 +202,12 @@ impl Evaluator {
         for number in numbers {
             let Some(slot) = &mut self.slots[number as usize] else { continue };
             let (old, options) = (slot.plan(), slot.options());
-            let concerned = slot.legs().contains(&Leg::One(seen.market)) && counts(options.session, seen.session);
+            let concerned =
+                slot.legs().iter().any(|leg| leg.only() == Some(seen.market)) && counts(options.session, seen.session);
             let over = options.until.is_some_and(|until| seen.ts >= until);
             if concerned && !over {
                 let scene = Scene { markets: &self.markets, rx: self.rx, within_candle: false };
-                slot.with(|subject| step::arm(subject, &scene, |leg| leg == Leg::One(seen.market)));
+                slot.with(|subject| step::arm(subject, &scene, |leg| leg.only() == Some(seen.market)));
                 self.mark(number);
                 self.replan(number, old);
             }
@@ -246,7 +254,16 @@ impl Evaluator {
         let mut legs = Vec::with_capacity(alert.rule.terms.len());
         for term in &alert.rule.terms {
             let leg = match term.operand {
-                Operand::Price(one) => Leg::One(self.market(one)),
+                Operand::Price(one) | Operand::Indicator(one, _) if term.names_indicator() => {
+                    let market = self.market(one);
+                    let mut follow = |indicator| self.markets[market as usize].follow(alert.rule.session, indicator);
+                    let value = match term.operand {
+                        Operand::Indicator(_, indicator) => Some(follow(indicator)),
+                        Operand::Price(_) | Operand::Ratio(..) => None,
+                    };
+                    Leg::Gauged { market, value, level: term.condition.level_indicator().map(follow) }
+                }
+                Operand::Price(one) | Operand::Indicator(one, _) => Leg::One(self.market(one)),
                 Operand::Ratio(over, under) => Leg::Two(self.market(over), self.market(under)),
             };
             for market in leg.markets() {
@@ -271,7 +288,32 @@ impl Evaluator {
         if !self.buried.is_empty() {
             self.buried.remove(&id);
         }
+        self.enlist(number);
         number
+    }
+
+    /// Notes which indicators an alert names.
+    fn enlist(&mut self, number: u32) {
+        let Some(slot) = &self.slots[number as usize] else { return };
+        for (market, id) in slot.gauges() {
+            if let Some(gauges) = &mut self.markets[market as usize].gauges {
+                gauges.enlist(id, number);
+            }
+        }
+    }
+
+    /// Notes that the alert at this place names these indicators no longer, but for those that it names again.
+    fn discharge(&mut self, number: u32, gauges: &[(u32, GaugeId)]) {
+        for (market, id) in gauges {
+            if let Some(gauges) = &mut self.markets[*market as usize].gauges {
+                gauges.discharge(*id, number);
+            }
+        }
+        self.enlist(number);
+        for (market, _) in gauges {
+            self.markets[*market as usize].sweep();
+            self.mark_market(*market);
+        }
     }
 
     /// Puts an alert that was withdrawn and opened back into its place.
@@ -279,10 +321,12 @@ impl Evaluator {
         let slot = opened.pack(&mut self.styles);
         if let Some(mut old) = self.slots[number as usize].replace(slot) {
             let noted = old.mark(false);
+            let gauges = old.gauges();
             self.styles.release(old.style);
             if let Some(slot) = self.slots[number as usize].as_mut().filter(|_| noted) {
                 slot.mark(true);
             }
+            self.discharge(number, &gauges);
         }
     }
 
@@ -291,7 +335,9 @@ impl Evaluator {
         if let Some(number) = self.slot_of.remove(id, id_at) {
             self.withdraw(number);
             if let Some(slot) = self.slots[number as usize].take() {
+                let gauges = slot.gauges();
                 self.styles.release(slot.style);
+                self.discharge(number, &gauges);
             }
             self.free.push(number);
         }
@@ -309,6 +355,9 @@ impl Scale {
     fn of(operand: &Operand, symbol: Symbol, ratio: Decimal) -> Option<Self> {
         match *operand {
             Operand::Price(one) => (one == symbol).then_some(Self::Divide(ratio)),
+            Operand::Indicator(one, indicator) => {
+                (one == symbol && indicator.measure() == Measure::Price).then_some(Self::Divide(ratio))
+            }
             Operand::Ratio(over, under) if over == under => None,
             Operand::Ratio(over, _) if over == symbol => Some(Self::Divide(ratio)),
             Operand::Ratio(_, under) => (under == symbol).then_some(Self::Multiply(ratio)),
@@ -336,7 +385,8 @@ impl Opened {
         for (term, memory) in rule.terms.iter_mut().zip(&mut self.memory.terms) {
             let Some(scale) = Scale::of(&term.operand, symbol, ratio) else { continue };
             match &mut term.condition {
-                Condition::Compare { level, .. } | Condition::Crosses { level, .. } => scale.apply(level),
+                Condition::Compare { level: Level::Price(level), .. }
+                | Condition::Crosses { level: Level::Price(level), .. } => scale.apply(level),
                 Condition::PercentFrom { reference, .. } => scale.apply(reference),
                 Condition::In(range)
                 | Condition::Outside(range)
@@ -346,7 +396,11 @@ impl Opened {
                     scale.apply(lower);
                     scale.apply(upper);
                 }
-                Condition::PercentVs { .. } | Condition::Move { .. } | Condition::MoveIn { .. } => {}
+                Condition::Compare { .. }
+                | Condition::Crosses { .. }
+                | Condition::PercentVs { .. }
+                | Condition::Move { .. }
+                | Condition::MoveIn { .. } => {}
             }
             memory.reference = memory.reference.map(|reference| match scale {
                 // A reference is a price that was seen: it is rounded as the recorded one is, so that both stay equal.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{state::Memory, window::Track};
+use super::{bars::BarMemory, state::Memory, window::Track};
 use crate::{alert::AlertId, instrument::Symbol};
 
 /// Everything that changed since the last cut.
@@ -47,6 +47,9 @@ pub struct InstrumentMemory {
     /// The tick in quarantine: its time in microseconds, and its price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) held: Option<(i64, rust_decimal::Decimal)>,
+    /// The closed bars that alerts' indicators need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bars: Option<BarMemory>,
 }
 
 impl Cut {

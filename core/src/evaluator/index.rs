@@ -11,12 +11,14 @@ use super::{
     levels::Levels,
     slot::Subject,
     state::{Leg, Life, TermMemory, pause_between},
+    step::Scene,
     style::Options,
-    terms::{Edge, Zone},
-    window::Track,
+    terms::{self, Edge, Zone},
+    window::{Observation, Track},
 };
 use crate::{
     condition::{Anchor, Condition, Family, Hysteresis, Repeat, Sign},
+    indicator::Indicator,
     time::Timestamp,
 };
 
@@ -89,8 +91,27 @@ pub(super) fn plan(
     if life.done {
         return Plan::Idle;
     }
-    let ([term], [remembered], Some(Leg::One(market))) = (terms, memories, legs.first()) else { return Plan::Always };
-    let track = markets[*market as usize].track(options.session);
+    match (terms, memories, legs.first()) {
+        ([term], [remembered], Some(Leg::One(market))) => {
+            plan_beside(term, options, life, remembered, markets[*market as usize].track(options.session), rx)
+        }
+        ([term], [remembered], Some(leg @ Leg::Gauged { .. })) => {
+            gauged_plan(term, *leg, &Scene { markets, rx, within_candle: false }, options, life, remembered)
+        }
+        _ => Plan::Always,
+    }
+}
+
+/// What an alert with this one term waits for beside the last price of `track`.
+#[inline]
+fn plan_beside(
+    term: &Condition,
+    options: &Options,
+    life: &Life,
+    remembered: &TermMemory,
+    track: &Track,
+    rx: Timestamp,
+) -> Plan {
     let Some(last) = &track.last else { return Plan::Always };
     if life.waits.iter().any(Option::is_some) {
         return Plan::Always;
@@ -115,6 +136,57 @@ pub(super) fn plan(
                 zone_plan_off(&zone, &price)
             }
         }
+    }
+}
+
+/// What an alert waits for that names an indicator: one term, on the instrument of `track`. Between two closes of a bar an
+/// indicator does not move; when a bar closes, every alert is looked at of which it does.
+fn gauged_plan(
+    term: &Condition,
+    leg: Leg,
+    scene: &Scene<'_>,
+    options: &Options,
+    life: &Life,
+    memory: &TermMemory,
+) -> Plan {
+    const RESTING: Plan = Plan::Watch { up: None, down: None, due: None };
+    let Leg::Gauged { market, value, .. } = leg else { return Plan::Always };
+    let market = &scene.markets[market as usize];
+    let track = market.track(options.session);
+    let Some(last) = &track.last else { return Plan::Always };
+    let settled = scene.settled(term, leg, last.ts);
+    let Some(value) = value else {
+        return settled.map_or(RESTING, |term| plan_beside(&term, options, life, memory, track, scene.rx));
+    };
+    let snoozed = life.snoozed.is_some_and(|until| scene.rx < until);
+    let level = term.family() == Family::Level;
+    if market.indicator(value) == Some(Indicator::Volume) {
+        // The volume takes the place of the price, in a list of its own.
+        let amount = market.gauges.as_ref().and_then(|gauges| gauges.last_volume(options.session));
+        let plan_at = |price| {
+            let track = Track::of(Observation { price, ..*last });
+            plan_beside(term, options, life, memory, &track, scene.rx)
+        };
+        return amount.map_or(RESTING, plan_at);
+    }
+    if life.waits.iter().any(Option::is_some) || (snoozed && level) {
+        return Plan::Always;
+    }
+    let (Some(term), Some(p)) = (settled, market.gauge(value, last.ts)) else { return RESTING };
+    let p = Value::price(p.decimal());
+    // Whether looking again, at the same values, would change anything.
+    let mut again = *memory;
+    if let Some(edge) = Edge::of(&term) {
+        let event = edge.step(&mut again, &p, options.hysteresis);
+        return if event.is_none() && again == *memory { RESTING } else { Plan::Always };
+    }
+    let Some(zone) = Zone::fixed(&term) else { return Plan::Always };
+    let on = terms::latch(&mut again, &zone, &p, options.hysteresis);
+    match (on, life.episode) {
+        _ if again != *memory => Plan::Always,
+        (true, _) => with_due(RESTING, options.repeat, life),
+        (false, None) => RESTING,
+        (false, Some(_)) => Plan::Always,
     }
 }
 

@@ -10,6 +10,7 @@
 //! backtest, and with a restart between any two of them. What does not concern an alert does not touch it.
 
 mod admission;
+mod bars;
 mod commands;
 mod cut;
 mod exact;
@@ -52,7 +53,7 @@ use self::{
 use crate::{
     alert::{Alert, AlertId, AlertState},
     condition::SessionScope,
-    firing::Firing,
+    firing::{Firing, TermLevels},
     instrument::{FeedId, Instrument, Symbol},
     tick::{Candle, Tick},
     time::Timestamp,
@@ -190,6 +191,23 @@ impl Evaluator {
         }
     }
 
+    /// Fills the missing past of the bars that alerts' indicators need, from candles of any length that divides theirs, in any
+    /// order. What was observed is never overwritten, and nothing fires: alerts see the new values at their next observation.
+    pub fn on_history(&mut self, symbol: Symbol, candles: &[Candle], received: Timestamp) {
+        self.begin(received);
+        let Some(&market) = self.market_of.get(&symbol) else { return };
+        self.markets[market as usize].fill(candles, self.rx);
+        self.mark_market(market);
+        let changed = self.markets[market as usize].gauges.as_mut().map(|gauges| gauges.take_changed());
+        for number in changed.unwrap_or_default() {
+            let Some(slot) = &self.slots[number as usize] else { continue };
+            let old = slot.plan();
+            // Its memory is as it was; what is shown of it is not.
+            self.mark(number);
+            self.replan(number, old);
+        }
+    }
+
     /// Everything that changed since the last time this was asked.
     pub fn take_cut(&mut self) -> Cut {
         let mut cut = Cut::default();
@@ -235,7 +253,27 @@ impl Evaluator {
             cooling_until: slot.cooling_until(time).filter(|_| state == AlertState::Cooling),
             snoozed_until: life.snoozed.filter(|until| now < *until),
             satisfied: judged.then_some(life.episode.is_some()),
+            indicators: self.indicators(slot, now),
         })
+    }
+
+    /// What the indicators of an alert are worth, one entry a term; empty where it names none.
+    fn indicators(&self, slot: &Slot, now: Timestamp) -> Vec<TermLevels> {
+        let legs = slot.legs();
+        if !legs.iter().any(|leg| matches!(leg, Leg::Gauged { .. })) {
+            return Vec::new();
+        }
+        let of = |leg: &Leg| match *leg {
+            Leg::One(_) | Leg::Two(..) => TermLevels::default(),
+            Leg::Gauged { market, value, level } => {
+                let market = &self.markets[market as usize];
+                TermLevels {
+                    value: value.and_then(|id| market.gauge(id, now)),
+                    level: level.and_then(|id| market.gauge(id, now)),
+                }
+            }
+        };
+        legs.iter().map(of).collect()
     }
 
     /// The last believed price of an instrument, of any session.
@@ -270,7 +308,9 @@ impl Evaluator {
     /// The alert's own time, as if it had been looked at at every observation that exists for it.
     fn time_of(&self, slot: &Slot) -> Option<Timestamp> {
         let own = slot.life().time?;
-        let (Plan::Watch { .. }, [Leg::One(market)]) = (slot.plan(), &*slot.legs()) else { return Some(own) };
+        let (Plan::Watch { .. }, [Leg::One(market) | Leg::Gauged { market, .. }]) = (slot.plan(), &*slot.legs()) else {
+            return Some(own);
+        };
         let track = self.markets[*market as usize].track(slot.scope());
         let passed = track.last.map(|last| last.ts).filter(|ts| {
             let overslept = track.candle.is_some_and(|to| to <= slot.activated());
@@ -348,6 +388,15 @@ impl Evaluator {
         visits.clear();
         for seen in observed {
             let market = &mut self.markets[seen.market as usize];
+            if let Some(gauges) = &mut market.gauges {
+                gauges.concerned(seen.ts, seen.session, |number, reached| visits.push((number, reached)));
+                for number in gauges.take_changed() {
+                    let awake = self.slots[number as usize].as_ref().is_some_and(|slot| slot.plan() != Plan::Idle);
+                    if awake {
+                        visits.push((number, Reached::Nothing));
+                    }
+                }
+            }
             for scope in [SessionScope::Regular, SessionScope::Extended] {
                 let key = market.track(scope).key;
                 let watch = &mut market.watch[side(scope)];
@@ -468,16 +517,16 @@ impl Evaluator {
     fn register(&mut self, number: u32, old: Plan, plan: Plan) {
         let Some(slot) = &mut self.slots[number as usize] else { return };
         slot.set_plan(plan);
-        let scope = side(slot.scope());
-        let mut change = |market: u32| {
-            let watch = &mut self.markets[market as usize].watch[scope];
+        let scope = slot.scope();
+        let change = |market: &mut Market| {
+            let watch = market.watchlist(scope, slot);
             watch.remove(number, old);
             watch.add(number, plan);
         };
         if let [Leg::One(only)] = *slot.legs() {
-            change(only);
+            change(&mut self.markets[only as usize]);
         } else {
-            slot.markets().into_iter().for_each(change);
+            slot.markets().into_iter().for_each(|market| change(&mut self.markets[market as usize]));
         }
     }
 

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use crate::{
-    condition::{Comparison, Condition, Crossing, PriceRange, Sign},
+    condition::{Comparison, Condition, Crossing, Level, PriceRange, Sign},
     price::Price,
 };
 
@@ -34,16 +34,20 @@ impl Plain {
         let one = |price: Price| [price.decimal(), Decimal::ZERO];
         let two = |range: PriceRange| [range.lower.decimal(), range.upper.decimal()];
         let (shape, numbers) = match *condition {
-            Condition::Compare { cmp, level } => (Shape::Compare(cmp), one(level)),
+            Condition::Compare { cmp, level: Level::Price(level) } => (Shape::Compare(cmp), one(level)),
             Condition::PercentFrom { sign, percent, reference } => {
                 (Shape::PercentFrom(sign), [reference.decimal(), percent])
             }
-            Condition::Crosses { direction, level } => (Shape::Crosses(direction), one(level)),
+            Condition::Crosses { direction, level: Level::Price(level) } => (Shape::Crosses(direction), one(level)),
             Condition::In(range) => (Shape::In, two(range)),
             Condition::Outside(range) => (Shape::Outside, two(range)),
             Condition::Enters(range) => (Shape::Enters, two(range)),
             Condition::Exits(range) => (Shape::Exits, two(range)),
-            Condition::PercentVs { .. } | Condition::Move { .. } | Condition::MoveIn { .. } => return None,
+            Condition::Compare { .. }
+            | Condition::Crosses { .. }
+            | Condition::PercentVs { .. }
+            | Condition::Move { .. }
+            | Condition::MoveIn { .. } => return None,
         };
         let digits = |number: Decimal| i64::try_from(number.mantissa()).ok();
         let scale = |number: Decimal| u8::try_from(number.scale()).ok();
@@ -69,9 +73,9 @@ impl Plain {
         let level = || Price::normal(self.number(0));
         let range = || PriceRange { lower: level(), upper: Price::normal(self.number(1)) };
         match self.shape {
-            Shape::Compare(cmp) => Condition::Compare { cmp, level: level() },
+            Shape::Compare(cmp) => Condition::Compare { cmp, level: level().into() },
             Shape::PercentFrom(sign) => Condition::PercentFrom { sign, percent: self.number(1), reference: level() },
-            Shape::Crosses(direction) => Condition::Crosses { direction, level: level() },
+            Shape::Crosses(direction) => Condition::Crosses { direction, level: level().into() },
             Shape::In => Condition::In(range()),
             Shape::Outside => Condition::Outside(range()),
             Shape::Enters => Condition::Enters(range()),

@@ -1,6 +1,6 @@
 //! A firing, and why it happened, in one sentence for people. Nothing here decides anything.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use rust_decimal::Decimal;
 
@@ -14,7 +14,7 @@ use super::{
     style::{Options, Style},
 };
 use crate::{
-    condition::{Anchor, ChannelName, Comparison, Condition, Join, Operand, PriceRange},
+    condition::{Anchor, ChannelName, Comparison, Condition, Join, Level, Operand, PriceRange},
     firing::{Direction, Firing, FiringId, Story, TermValue, Told},
     price::Price,
     time::Span,
@@ -37,7 +37,9 @@ pub(super) fn firing(slot: &Slot, scene: &Scene<'_>, outcome: Outcome, readings:
         let delayed = markets().any(|m| !m.delay.is_zero());
         let first = markets().next().unwrap_or(&scene.markets[0]);
         let only = slot.single().map(market);
-        let previous = only.and_then(|m| m.track(options.session).before);
+        // What came before an indicator's value is not kept.
+        let computed = matches!(legs, [Leg::Gauged { value: Some(_), .. }]);
+        let previous = only.filter(|_| !computed).and_then(|m| m.track(options.session).before);
         let name = |leg: &Leg| {
             let mut out = String::with_capacity(32);
             push_name(&mut out, *leg, scene.markets);
@@ -194,6 +196,12 @@ fn push_name(out: &mut String, leg: Leg, markets: &[Market]) {
         }
         out.push_str(&markets[market as usize].name);
     }
+    if let Leg::Gauged { market, value: Some(id), .. } = leg
+        && let Some(indicator) = markets[market as usize].indicator(id)
+    {
+        // Writing to a string cannot fail.
+        let _written = write!(out, " {indicator}");
+    }
 }
 
 /// What a firing is told from.
@@ -238,7 +246,7 @@ impl Teller<'_> {
         let value = |(place, reading): (usize, &Reading)| {
             let mut term = String::with_capacity(32);
             self.push_term(&mut term, place);
-            TermValue { term, value: shown(reading.value) }
+            TermValue { term, value: shown(reading.value), level: reading.level }
         };
         self.readings.iter().enumerate().map(value).collect()
     }
@@ -312,7 +320,9 @@ impl Teller<'_> {
         out.push(' ');
         match &self.terms[0] {
             Condition::Compare { cmp, level } => {
-                out.push_str(match (cmp, came_from(*cmp, *level, previous)) {
+                let known = level.price().or(reading.level);
+                let came = known.is_some_and(|level| came_from(*cmp, level, previous));
+                out.push_str(match (cmp, came) {
                     (Comparison::Above, true) => "rose above ",
                     (Comparison::AtLeast, true) => "reached ",
                     (Comparison::Below, true) => "fell below ",
@@ -322,12 +332,12 @@ impl Teller<'_> {
                     (Comparison::Below, false) => "is below ",
                     (Comparison::AtMost, false) => "is at or below ",
                 });
-                push_people(out, *level);
+                push_level(out, *level, reading.level);
             }
             Condition::Crosses { level, .. } => {
                 let fell = direction == Some(Direction::Down);
                 out.push_str(if fell { "fell through " } else { "rose through " });
-                push_people(out, *level);
+                push_level(out, *level, reading.level);
             }
             Condition::In(range) => push_bounds(out, "is within ", range),
             Condition::Outside(range) => push_bounds(out, "is outside ", range),
@@ -401,6 +411,20 @@ fn push_bounds(out: &mut String, word: &str, range: &PriceRange) {
     push_people(out, range.lower);
     out.push_str("..");
     push_people(out, range.upper);
+}
+
+/// `60,000.00`, or `its sma(20, 1d) of 60,000.00`.
+fn push_level(out: &mut String, level: Level, now: Option<Price>) {
+    match level {
+        Level::Price(level) => push_people(out, level),
+        Level::Indicator(indicator) => {
+            let _written = write!(out, "its {indicator}");
+            if let Some(now) = now {
+                out.push_str(" of ");
+                push_people(out, now);
+            }
+        }
+    }
 }
 
 fn push_people(out: &mut String, price: Price) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{
     admission::Market,
+    bars::GaugeId,
     cut::AlertMemory,
     index::{Plan, Reached},
     plain::Plain,
@@ -167,6 +168,10 @@ impl Slot {
             operand: match *leg {
                 Leg::One(one) => Operand::Price(symbol(one)),
                 Leg::Two(over, under) => Operand::Ratio(symbol(over), symbol(under)),
+                Leg::Gauged { market, value, .. } => {
+                    let indicator = value.and_then(|id| markets[market as usize].indicator(id));
+                    indicator.map_or(Operand::Price(symbol(market)), |i| Operand::Indicator(symbol(market), i))
+                }
             },
             condition,
         };
@@ -329,10 +334,14 @@ impl Slot {
 
     /// The instrument it looks at, where there is only one, as a price.
     pub(super) fn single(&self) -> Option<u32> {
-        match &*self.legs() {
-            [Leg::One(first), rest @ ..] => rest.iter().all(|leg| leg == &Leg::One(*first)).then_some(*first),
-            _ => None,
-        }
+        let legs = self.legs();
+        if super::state::is_joint(&legs) { None } else { legs.first().and_then(|leg| leg.only()) }
+    }
+
+    /// The indicators that it names, each with its instrument.
+    pub(super) fn gauges(&self) -> Vec<(u32, GaugeId)> {
+        // The plain form has none.
+        self.full.as_ref().map_or_else(Vec::new, |full| full.legs.iter().flat_map(|leg| leg.gauges()).collect())
     }
 
     /// Every instrument it looks at, each once.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bars::GaugeId,
     cut::{micros, micros_option},
     exact::Value,
     slot::Slot,
@@ -10,6 +11,7 @@ use super::{
 use crate::{
     alert::AlertState,
     condition::{Condition, Family, Operand, Repeat, Rule, SessionScope},
+    firing::TermLevels,
     time::{Span, Timestamp},
 };
 
@@ -140,19 +142,42 @@ impl Memory {
 pub(super) enum Leg {
     One(u32),
     Two(u32, u32),
+    /// One instrument of which an indicator is looked at, or compared with, or both.
+    Gauged {
+        market: u32,
+        value: Option<GaugeId>,
+        level: Option<GaugeId>,
+    },
 }
 
 impl Leg {
     pub(super) fn has(self, market: u32) -> bool {
         match self {
-            Self::One(one) => one == market,
+            Self::One(one) | Self::Gauged { market: one, .. } => one == market,
             Self::Two(over, under) => over == market || under == market,
         }
     }
 
+    /// The one instrument, where there is only one.
+    pub(super) const fn only(self) -> Option<u32> {
+        match self {
+            Self::One(one) | Self::Gauged { market: one, .. } => Some(one),
+            Self::Two(..) => None,
+        }
+    }
+
+    /// The indicators that it names.
+    pub(super) fn gauges(self) -> impl Iterator<Item = (u32, GaugeId)> {
+        let (market, value, level) = match self {
+            Self::Gauged { market, value, level } => (market, value, level),
+            Self::One(_) | Self::Two(..) => (0, None, None),
+        };
+        value.into_iter().chain(level).map(move |id| (market, id))
+    }
+
     pub(super) fn markets(self) -> impl Iterator<Item = u32> {
         let (first, second) = match self {
-            Self::One(one) => (one, None),
+            Self::One(one) | Self::Gauged { market: one, .. } => (one, None),
             Self::Two(over, under) => (over, Some(under)),
         };
         std::iter::once(first).chain(second)
@@ -161,8 +186,8 @@ impl Leg {
 
 /// Whether operands like these are several, so that the alert is judged where they meet.
 pub(super) fn is_joint(legs: &[Leg]) -> bool {
-    let Some(Leg::One(first)) = legs.first() else { return true };
-    legs.iter().any(|leg| *leg != Leg::One(*first))
+    let Some(first) = legs.first().and_then(|leg| leg.only()) else { return true };
+    legs.iter().any(|leg| leg.only() != Some(first))
 }
 
 impl Slot {
@@ -248,7 +273,7 @@ pub(super) const fn is_price(operand: &Operand) -> bool {
 }
 
 /// An alert as people see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlertStatus {
     /// What it is doing.
     pub state: AlertState,
@@ -262,4 +287,6 @@ pub struct AlertStatus {
     pub snoozed_until: Option<Timestamp>,
     /// Whether the condition is true; unknown for edges, which are true for a moment only, and before the first price.
     pub satisfied: Option<bool>,
+    /// What its indicators are worth, one entry a term; empty for an alert without indicators.
+    pub indicators: Vec<TermLevels>,
 }

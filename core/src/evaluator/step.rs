@@ -1,8 +1,11 @@
 //! One evaluation of one alert (`docs/alerts.md`, B6 and B9 to B12): terms are read, combined, held for their `for`, and
 //! made into firings as often as the alert wants.
 
+use std::borrow::Cow;
+
 use super::{
     admission::Market,
+    bars::GaugeId,
     exact::Value,
     slot::Subject,
     state::{Episode, Leg, Life, TermMemory, counts, has_edge, has_move, is_joint, pause_between},
@@ -10,8 +13,9 @@ use super::{
     terms::{self, Edge, Event, Zone},
 };
 use crate::{
-    condition::{Condition, Join, MAX_TERMS, Repeat, SessionScope},
+    condition::{Condition, Family, Join, MAX_TERMS, Repeat, SessionScope},
     firing::Direction,
+    price::Price,
     tick::Session,
     time::{Span, Timestamp},
 };
@@ -45,6 +49,29 @@ impl Scene<'_> {
         match leg {
             Leg::One(one) => price(one).map(Value::price),
             Leg::Two(over, under) => Value::ratio(price(over)?, price(under)?),
+            Leg::Gauged { market, value: None, .. } => price(market).map(Value::price),
+            Leg::Gauged { market, value: Some(id), .. } => {
+                price(market)?;
+                self.gauge(market, id, now)
+            }
+        }
+    }
+
+    fn gauge(&self, market: u32, id: GaugeId, now: Timestamp) -> Option<Value> {
+        self.markets[market as usize].gauge(id, now).map(|value| Value::price(value.decimal()))
+    }
+
+    /// What a term is compared with now: nothing where an indicator has no value yet.
+    pub(super) fn level(&self, leg: Leg, now: Timestamp) -> Option<Price> {
+        let Leg::Gauged { market, level: Some(id), .. } = leg else { return None };
+        self.markets[market as usize].gauge(id, now)
+    }
+
+    /// The condition with the level that it has now; nothing where that is unknown.
+    pub(super) fn settled<'c>(&self, term: &'c Condition, leg: Leg, now: Timestamp) -> Option<Cow<'c, Condition>> {
+        match leg {
+            Leg::Gauged { level: Some(_), .. } => self.level(leg, now).map(|level| Cow::Owned(term.at(level))),
+            _ => Some(Cow::Borrowed(term)),
         }
     }
 
@@ -55,6 +82,8 @@ impl Scene<'_> {
                 self.markets[one as usize].track(scope).last.as_ref().map(|l| Value::price(l.price.decimal()))
             }
             Leg::Two(..) => self.value(leg, scope, now),
+            Leg::Gauged { market, value: None, .. } => self.last_value(Leg::One(market), scope, now),
+            Leg::Gauged { market, value: Some(id), .. } => self.gauge(market, id, now),
         }
     }
 }
@@ -69,6 +98,8 @@ pub(super) struct Reading {
     pub(super) direction: Option<Direction>,
     /// What a percentage was measured from.
     pub(super) reference: Option<Value>,
+    /// What it was compared with, where an indicator says so.
+    pub(super) level: Option<Price>,
 }
 
 /// What came of an evaluation.
@@ -119,7 +150,13 @@ pub(super) fn evaluate(subject: &mut Subject<'_>, occasion: &Occasion<'_>, readi
 
     let readings = &mut readings[..terms.len()];
     for (((term, leg), memory), kept) in terms.iter().zip(legs).zip(memories.iter_mut()).zip(&mut *readings) {
-        let mut reading = Reading { value: scene.value(*leg, scope, now), ..Reading::default() };
+        let Some(term) = scene.settled(term, *leg, now) else {
+            *kept = Reading::default();
+            continue;
+        };
+        let term = &*term;
+        let mut reading =
+            Reading { value: scene.value(*leg, scope, now), level: scene.level(*leg, now), ..Reading::default() };
         if let Some(p) = reading.value {
             if let Some(edge) = Edge::of(term) {
                 let stepped = observed.iter().any(|seen| counts(scope, seen.session) && leg.has(seen.market));
@@ -169,7 +206,7 @@ struct At<'a> {
 fn read_zone(term: &Condition, leg: Leg, memory: &mut TermMemory, reading: &mut Reading, p: &Value, at: &At<'_>) {
     let track = |leg: Leg| match leg {
         Leg::One(one) => Some(at.scene.markets[one as usize].track(at.options.session)),
-        Leg::Two(..) => None,
+        Leg::Two(..) | Leg::Gauged { .. } => None,
     };
     let percent = |sign, percent, low: Value, high: Value| (Zone::percent(sign, percent, low, high), Some((low, high)));
     let (zone, references) = match *term {
@@ -218,7 +255,7 @@ fn restart_moves(
         match (term, *leg) {
             (Condition::Move { .. }, leg) => {
                 let last = match leg {
-                    Leg::One(_) => scene.last_value(leg, scope, scene.rx),
+                    Leg::One(_) | Leg::Gauged { .. } => scene.last_value(leg, scope, scene.rx),
                     Leg::Two(..) => reading.value,
                 };
                 memory.reference = last.or(memory.reference);
@@ -317,9 +354,14 @@ impl Turn<'_> {
             }
             return;
         }
-        let found = self.terms.iter().zip(readings).find_map(|(t, r)| Some((Edge::of(t)?, r)));
-        let Some((edge, reading)) = found else { return };
-        let others = self.terms.iter().zip(readings).filter(|(t, _)| Edge::of(t).is_none());
+        let is_edge = |term: &Condition| term.family() == Family::Edge;
+        let Some((term, reading)) = self.terms.iter().zip(readings).find(|(t, _)| is_edge(t)) else { return };
+        let edge = match reading.level {
+            Some(level) => Edge::of(&term.at(level)),
+            None => Edge::of(term),
+        };
+        let Some(edge) = edge else { return };
+        let others = self.terms.iter().zip(readings).filter(|(t, _)| !is_edge(t));
         let (Some(p), Some(others)) = (reading.value, combine(Join::And, others.map(|(_, r)| r.truth))) else {
             return;
         };
@@ -382,6 +424,8 @@ pub(super) fn arm(subject: Subject<'_>, scene: &Scene<'_>, only: impl Fn(Leg) ->
             continue;
         }
         let Some(p) = scene.last_value(*leg, options.session, scene.rx) else { continue };
+        let Some(term) = scene.settled(term, *leg, scene.rx) else { continue };
+        let term = &*term;
         if let Some(edge) = Edge::of(term) {
             edge.arm(memory, &p, None);
         } else if let Condition::Move { anchor, .. } = *term {

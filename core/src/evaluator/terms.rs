@@ -7,7 +7,7 @@ use super::{
     state::TermMemory,
 };
 use crate::{
-    condition::{Anchor, Condition, Crossing, Hysteresis, Sign},
+    condition::{Anchor, Condition, Crossing, Hysteresis, Level, Sign},
     firing::Direction,
     price::Price,
 };
@@ -28,7 +28,7 @@ impl Zone {
         use crate::condition::Comparison::{Above, AtLeast, AtMost, Below};
         let at = |price: Price| Threshold::at(price.decimal());
         Some(match *condition {
-            Condition::Compare { cmp, level } => match cmp {
+            Condition::Compare { cmp, level: Level::Price(level) } => match cmp {
                 Above => Self::Above { level: at(level), strict: true },
                 AtLeast => Self::Above { level: at(level), strict: false },
                 Below => Self::Below { level: at(level), strict: true },
@@ -166,7 +166,7 @@ impl Edge {
     pub(super) fn of(condition: &Condition) -> Option<Self> {
         let at = |price: Price| Threshold::at(price.decimal());
         Some(match *condition {
-            Condition::Crosses { direction, level } => {
+            Condition::Crosses { direction, level: Level::Price(level) } => {
                 Self::Crosses { level: at(level), up: direction != Crossing::Down, down: direction != Crossing::Up }
             }
             Condition::Enters(range) => Self::Enters { low: at(range.lower), high: at(range.upper) },

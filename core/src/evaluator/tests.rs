@@ -130,6 +130,113 @@ fn a_tick_between_the_nearest_thresholds_touches_no_alert() {
     assert!(written(&cut) < 800, "{} bytes", written(&cut));
 }
 
+/// One candle a minute up to the beginning, flat at these closes.
+fn minutes(closes: &[i64]) -> Vec<Candle> {
+    let first = -60 * i64::try_from(closes.len()).unwrap();
+    let candle = |(place, close): (i64, &i64)| {
+        let (from, close) = (at(first + 60 * place), Price::new((*close).into()));
+        let to = from.plus(Span::from_seconds(60));
+        Candle { from, to, open: close, high: close, low: close, close, session: crate::tick::Session::Regular }
+    };
+    (0..).zip(closes).map(candle).collect()
+}
+
+#[test]
+fn a_tick_inside_a_bar_touches_no_alert_on_an_indicator() {
+    let of = |i: i64| match i % 5 {
+        0 => format!("BTC > sma({}, 1m) each", i + 1),
+        1 => format!("BTC rsi({}, 1m) < 30 each", i + 2),
+        2 => format!("BTC crosses ema({}, 1m) each hysteresis 1%", i + 1),
+        3 => format!("BTC sma({}, 1m) crosses up sma(2, 1m) each", i + 1),
+        _ => format!("BTC volume > {} each", 10_000 + i),
+    };
+    let texts: Vec<String> = (0..100).map(of).collect();
+    let mut evaluator = evaluator(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    evaluator.on_history(symbol("BTC"), &minutes(&[100; 1_000]), at(0));
+    let mut out = Vec::new();
+    let quiet = |price: &str, seconds: i64| {
+        let mut tick = tick("BTC", price, seconds);
+        tick.day.volume = "500".parse().ok();
+        tick
+    };
+    for seconds in 1..3 {
+        evaluator.on_tick(&quiet("90", seconds), &mut out);
+    }
+    evaluator.take_cut();
+    evaluator.on_tick(&quiet("91", 3), &mut out);
+    assert_eq!((evaluator.take_cut().alerts.len(), out.len()), (0, 0));
+    // The end of the minute brings every mean down, but none below the price; of the changes all that are no zeros are losses.
+    evaluator.on_tick(&quiet("90", 61), &mut out);
+    assert_eq!((evaluator.take_cut().alerts.len(), out.len()), (80, 20));
+    assert!(out.iter().all(|f| f.reason().contains(" is below 30.00: 0.00 now")), "{out:?}");
+    out.clear();
+    let loud =
+        Tick { day: crate::tick::DayStats { volume: "10010".parse().ok(), ..Default::default() }, ..quiet("90", 62) };
+    evaluator.on_tick(&loud, &mut out);
+    let fired: Vec<String> = out.iter().map(|f| f.reason().into_owned()).collect();
+    assert_eq!(fired, ["BTC volume is above 10,004.00: 10,010.00 now", "BTC volume is above 10,009.00: 10,010.00 now"]);
+    assert_eq!(evaluator.take_cut().alerts.len(), 2);
+}
+
+#[test]
+fn a_firing_on_an_indicator_says_what_that_was() {
+    for (text, closes, price, reason, values) in [
+        (
+            "BTC > sma(3, 1m)",
+            &[10, 11, 13][..],
+            "12",
+            "BTC is above its sma(3, 1m) of 11.33: 12.00 now",
+            (None, Some("11.3333333333")),
+        ),
+        (
+            "BTC rsi(2, 1m) < 30",
+            &[10, 11, 10, 8],
+            "9",
+            "BTC rsi(2, 1m) is below 30.00: 16.67 now",
+            (Some("16.6666666667"), None),
+        ),
+    ] {
+        let mut evaluator = evaluator(&[text]);
+        evaluator.on_history(symbol("BTC"), &minutes(closes), at(0));
+        let price_of = |text: Option<&str>| text.map(|t| t.parse::<Price>().unwrap());
+        let status = evaluator.status(AlertId(1), at(0)).unwrap();
+        let known = status.indicators.first().map(|known| (known.value, known.level));
+        assert_eq!(known, Some((price_of(values.0), price_of(values.1))), "{text}");
+        let firings = play(&mut evaluator, &[("BTC", price)]);
+        assert_eq!(firings.iter().map(Firing::reason).collect::<Vec<_>>(), [reason], "{text}");
+        assert_eq!(firings[0].values()[0].level, price_of(values.1), "{text}");
+    }
+    assert!(evaluator(&["BTC > 5"]).status(AlertId(1), at(0)).unwrap().indicators.is_empty());
+}
+
+#[test]
+fn a_cut_from_before_there_were_bars_is_still_read() {
+    let old = r#"{"alerts":[],"instruments":[{"symbol":"BTC","regular":{"last":{"ts":1800000000000000,"price":"100",
+        "session":"regular","source":"tape","received":1800000000000000},"seq":1,"highs":"","lows":"","past":""}}]}"#;
+    let cut: Cut = serde_json::from_str(old).unwrap();
+    let alerts = vec![alert(1, "BTC > sma(1, 1m)")];
+    let mut evaluator = Evaluator::restore(catalog().instruments().iter().cloned(), alerts, cut);
+    let mut out = Vec::new();
+    evaluator.on_tick(&tick("BTC", "99", 60), &mut out);
+    evaluator.on_tick(&tick("BTC", "101", 61), &mut out);
+    assert_eq!(out.iter().map(|f| f.time).collect::<Vec<_>>(), [at(61)]);
+}
+
+#[test]
+fn bars_are_kept_while_an_alert_asks_and_no_longer() {
+    let mut evaluator = evaluator(&["BTC > sma(200, 1m)", "BTC > sma(2, 1m)"]);
+    evaluator.on_history(symbol("BTC"), &minutes(&[60_412; 300]), at(0));
+    let written = |evaluator: &mut Evaluator| serde_json::to_string(&evaluator.take_cut().instruments).unwrap().len();
+    let (all, mut out) = (written(&mut evaluator), Vec::new());
+    assert!((1_200..1_500).contains(&all), "{all} bytes for 200 closes");
+    evaluator.apply(AlertChange::Delete { id: AlertId(1), version: 2 }, at(1), &mut out);
+    let two = written(&mut evaluator);
+    assert!(two < 250, "{two} bytes for 2 closes");
+    evaluator.apply(AlertChange::Delete { id: AlertId(2), version: 2 }, at(1), &mut out);
+    let none = written(&mut evaluator);
+    assert!(none < two && none < 150, "{none} bytes without bars");
+}
+
 #[test]
 fn an_alert_made_just_before_a_crash_is_judged_at_the_next_price() {
     let mut before = evaluator(&[]);

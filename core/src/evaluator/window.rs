@@ -118,6 +118,11 @@ pub(super) struct Track {
 }
 
 impl Track {
+    /// One that knows this observation only.
+    pub(super) fn of(last: Observation) -> Self {
+        Self { last: Some(last), ..Self::default() }
+    }
+
     /// Takes in the newest observation.
     pub(super) fn push(&mut self, observation: Observation, candle: Option<Timestamp>, seq: u64, reach: Reach) {
         let mark = Mark::new(observation.ts, seq, observation.price.decimal());

@@ -24,7 +24,7 @@ fn firing() -> Firing {
         story: Told {
             rule: "BTC > 60000 every 1h via email note \"sell half\"".to_owned(),
             condition: "above".into(),
-            values: vec![TermValue { term: "BTC > 60000".to_owned(), value: Some(price("60012.5")) }],
+            values: vec![TermValue { term: "BTC > 60000".to_owned(), value: Some(price("60012.5")), level: None }],
             reason: "BTC rose above 60,000: now 60,012.50 (before: 59,987.10)".to_owned(),
             note: Some("sell half".to_owned()),
             via: Vec::new(),

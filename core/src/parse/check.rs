@@ -13,9 +13,10 @@ use super::{
 use crate::{
     catalog::LookupError,
     condition::{
-        Anchor, Condition, Family, Hysteresis, Join, MAX_LINE, MAX_NOTE, MAX_TERMS, Operand, PriceRange, Repeat, Rule,
-        Sign, Term,
+        Anchor, Condition, Family, Hysteresis, Join, Level, MAX_LINE, MAX_NOTE, MAX_TERMS, Operand, PriceRange, Repeat,
+        Rule, Sign, Term,
     },
+    indicator::{Indicator, Measure},
     price::Price,
     text,
     time::{LONGEST_SPAN, Span},
@@ -110,15 +111,23 @@ fn value(span: &Range<usize>, message: impl Into<String>) -> ParseError {
 fn check_term(term: &Term, context: &ParseContext<'_>, places: &TermPlaces) -> Result<(), ParseError> {
     let nonpositive = check_operand(term.operand, context, places)?;
     let at = &places.value;
+    check_indicators(term, places)?;
+    let least = if nonpositive { Least::Any } else { Least::AboveZero };
+    // From 0 to 100, both included: an index may well be asked whether it is at its end.
+    let nonpositive = if term.operand.measure() == Some(Measure::Index) { Least::Index } else { least };
     match &term.condition {
-        Condition::Compare { level, .. } | Condition::Crosses { level, .. } => check_level(*level, nonpositive, at)?,
+        Condition::Compare { level: Level::Price(level), .. }
+        | Condition::Crosses { level: Level::Price(level), .. } => {
+            check_level(*level, nonpositive, at)?;
+        }
+        Condition::Compare { .. } | Condition::Crosses { .. } => {}
         Condition::In(range) | Condition::Outside(range) | Condition::Enters(range) | Condition::Exits(range) => {
             check_range(*range, nonpositive, at)?;
         }
         Condition::PercentFrom { sign, percent, reference } => {
             check_percent(*sign, *percent, at)?;
             // Per cent of nothing, or of a debt, is no distance: here also where the price itself may be negative.
-            check_level(*reference, false, &places.condition)?;
+            check_level(*reference, Least::AboveZero, &places.condition)?;
             if percent_bounds(*reference, *sign, *percent).is_none() {
                 return Err(value(&places.condition, "The level has more than 28 digits: use fewer digits."));
             }
@@ -164,7 +173,7 @@ fn check_operand(operand: Operand, context: &ParseContext<'_>, places: &TermPlac
         })
     };
     match operand {
-        Operand::Price(symbol) => Ok(find(symbol)?.allow_nonpositive),
+        Operand::Price(symbol) | Operand::Indicator(symbol, _) => Ok(find(symbol)?.allow_nonpositive),
         Operand::Ratio(over, under) => {
             let (over, under) = (find(over)?, find(under)?);
             if over.currency != under.currency {
@@ -184,18 +193,83 @@ fn check_operand(operand: Operand, context: &ParseContext<'_>, places: &TermPlac
     }
 }
 
-fn check_level(level: Price, nonpositive: bool, at: &Range<usize>) -> Result<(), ParseError> {
+/// What a level may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Least {
+    Any,
+    AboveZero,
+    /// From 0 to 100.
+    Index,
+}
+
+fn check_level(level: Price, least: Least, at: &Range<usize>) -> Result<(), ParseError> {
     if !fits(level.decimal()) {
         return Err(value(at, "Use fewer digits: at most 28 digits in all and 18 after the point."));
     }
-    if !nonpositive && !level.is_positive() {
+    if least == Least::AboveZero && !level.is_positive() {
         let message = "This price is always above 0: write a level greater than 0, with at most 28 digits and 18 after the point.";
         return Err(value(at, message));
+    }
+    if least == Least::Index && !(Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(&level.decimal()) {
+        return Err(value(at, "rsi goes from 0 to 100: write a level in between."));
     }
     Ok(())
 }
 
-fn check_range(range: PriceRange, nonpositive: bool, at: &Range<usize>) -> Result<(), ParseError> {
+/// Which indicators a term may name, and on which side (A10).
+fn check_indicators(term: &Term, places: &TermPlaces) -> Result<(), ParseError> {
+    let limits = |indicator: Indicator, at: &Range<usize>| {
+        indicator.check().map_err(|fault| super::indicator::limit(at.clone(), fault))
+    };
+    let refuse = |at: &Range<usize>, message: &str| Err(ParseError::new(ErrorCode::Combine, at.clone(), message));
+    let left = match term.operand {
+        Operand::Indicator(_, indicator) => Some(indicator),
+        Operand::Price(_) | Operand::Ratio(..) => None,
+    };
+    let right = term.condition.level_indicator();
+    if let Some(indicator) = left {
+        limits(indicator, &places.operand)?;
+        let percent = matches!(
+            term.condition,
+            Condition::PercentFrom { .. }
+                | Condition::PercentVs { .. }
+                | Condition::Move { .. }
+                | Condition::MoveIn { .. }
+        );
+        if percent {
+            let message =
+                "A percentage is measured on prices: leave the indicator out, or compare it with >, <, in, crosses.";
+            return refuse(&places.condition, message);
+        }
+    }
+    if left == Some(Indicator::Volume) {
+        if term.condition.family() == Family::Edge {
+            return refuse(&places.condition, "The day's volume crosses nothing: write volume > 20k, or in a range.");
+        }
+        if right.is_some() {
+            return refuse(&places.value, "Compare the volume with a number: volume > 20k.");
+        }
+    }
+    let Some(right) = right else { return Ok(()) };
+    limits(right, &places.value)?;
+    if right == Indicator::Volume {
+        return refuse(&places.value, "The volume stands on the left: BTC volume > 20k.");
+    }
+    if matches!(term.operand, Operand::Ratio(..)) {
+        return refuse(&places.value, "A ratio has no bars of its own: compare it with a number.");
+    }
+    match (term.operand.measure(), right.measure()) {
+        (Some(Measure::Price), Measure::Index) => {
+            refuse(&places.value, "rsi goes from 0 to 100 and is no price: write BTC rsi(14, 1h) < 30.")
+        }
+        (Some(Measure::Index), Measure::Price) => {
+            refuse(&places.value, "rsi goes from 0 to 100: compare it with a number or with another rsi.")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_range(range: PriceRange, nonpositive: Least, at: &Range<usize>) -> Result<(), ParseError> {
     check_level(range.lower, nonpositive, at)?;
     check_level(range.upper, nonpositive, at)?;
     let PriceRange { lower, upper } = range;
@@ -279,13 +353,14 @@ fn check_hysteresis(rule: &Rule, hysteresis: Hysteresis, at: &Range<usize>) -> R
     match hysteresis {
         Hysteresis::Percent(percent) => check_percent(Sign::Either, percent, at)?,
         Hysteresis::Absolute(distance) => {
-            check_level(distance, false, at)?;
+            check_level(distance, Least::AboveZero, at)?;
             if rule.terms.iter().any(|t| t.operand != rule.terms[0].operand) {
                 return refuse("With more than one instrument hysteresis is a percentage: write hysteresis 0.5%.");
             }
         }
     }
-    for term in &rule.terms {
+    // What an indicator will be is not known: there is nothing to be judged of such a level.
+    for term in rule.terms.iter().filter(|t| t.condition.level_indicator().is_none()) {
         let Some((lower, upper)) = shifted_bounds(&term.condition, hysteresis) else {
             return Err(value(at, "The level with its hysteresis has more than 28 digits: use fewer digits."));
         };
@@ -317,7 +392,9 @@ fn shifted_bounds(condition: &Condition, hysteresis: Hysteresis) -> Option<(Deci
 /// The lowest and the highest level of a level or edge condition; the same one twice where it has one.
 fn bounds(condition: &Condition) -> Option<(Decimal, Decimal)> {
     match condition {
-        Condition::Compare { level, .. } | Condition::Crosses { level, .. } => Some((level.decimal(), level.decimal())),
+        Condition::Compare { level, .. } | Condition::Crosses { level, .. } => {
+            level.price().map(|level| (level.decimal(), level.decimal()))
+        }
         Condition::In(range) | Condition::Outside(range) | Condition::Enters(range) | Condition::Exits(range) => {
             Some((range.lower.decimal(), range.upper.decimal()))
         }

@@ -13,9 +13,10 @@ use super::{
 };
 use crate::{
     condition::{
-        Anchor, Comparison, Condition, Crossing, Join, MAX_TERMS, Operand, PriceRange, Repeat, Rule, SessionScope,
-        Sign, Term,
+        Anchor, Comparison, Condition, Crossing, Join, Level, MAX_TERMS, Operand, PriceRange, Repeat, Rule,
+        SessionScope, Sign, Term,
     },
+    indicator::Measure,
     price::Price,
 };
 
@@ -97,25 +98,54 @@ impl<'a> Reader<'a> {
     fn term(&mut self) -> Result<(Term, TermPlaces), ParseError> {
         let start = self.cursor.skip_spaces();
         let operand = operand::operand(&mut self.cursor, self.context)?;
-        let operand_place = self.cursor.since(start);
-        let at = self.cursor.skip_spaces();
+        let named = self.cursor.since(start);
         self.offer(Offer::Words(words::CONDITIONS));
+        self.offer(Offer::Words(words::INDICATORS));
+        let operand = self.with_indicator(operand)?;
+        let operand_place = self.cursor.since(start);
+        if operand_place != named {
+            self.offer(Offer::Words(words::CONDITIONS));
+        }
+        let at = self.cursor.skip_spaces();
         let (condition, value) = self.condition(operand)?;
         let places = TermPlaces { operand: operand_place, condition: self.cursor.since(at), value };
         Ok((Term { operand, condition }, places))
     }
 
+    /// The operand with the indicator that may stand behind its name.
+    fn with_indicator(&mut self, operand: Operand) -> Result<Operand, ParseError> {
+        let Some((indicator, place)) = self.indicator()? else { return Ok(operand) };
+        match operand {
+            Operand::Price(symbol) => Ok(Operand::Indicator(symbol, indicator)),
+            Operand::Ratio(..) | Operand::Indicator(..) => {
+                let message = format!("A ratio has no bars of its own: write {} of one instrument.", indicator.word());
+                Err(ParseError::new(ErrorCode::Combine, place, message))
+            }
+        }
+    }
+
+    /// level = price | indicator
+    fn level(&mut self, operand: Operand) -> Result<(Level, Range<usize>), ParseError> {
+        if matches!(operand.measure(), Some(Measure::Price)) {
+            self.offer(Offer::Words(words::LEVELS));
+        }
+        if let Some((indicator, place)) = self.indicator()? {
+            return Ok((Level::Indicator(indicator), place));
+        }
+        self.price(operand).map(|(price, place)| (Level::Price(price), place))
+    }
+
     /// The condition, and where its number or range stands.
     fn condition(&mut self, operand: Operand) -> Result<(Condition, Range<usize>), ParseError> {
         if let Some(cmp) = self.comparison()? {
-            let (level, place) = self.price(operand)?;
+            let (level, place) = self.level(operand)?;
             return Ok((Condition::Compare { cmp, level }, place));
         }
         if let Some(sign) = self.sign() {
             return self.percent(operand, sign);
         }
         if let Some(direction) = self.crossing()? {
-            let (level, place) = self.price(operand)?;
+            let (level, place) = self.level(operand)?;
             return Ok((Condition::Crosses { direction, level }, place));
         }
         let ranges = ["in", "inside", "outside", "enters", "exits", "leaves"];
@@ -237,9 +267,9 @@ impl<'a> Reader<'a> {
     /// A price in what the operand is quoted in.
     pub(super) fn price(&mut self, operand: Operand) -> Result<(Price, Range<usize>), ParseError> {
         let catalog = self.context.catalog;
-        let currency = match operand {
-            Operand::Price(symbol) => catalog.get(symbol).map(|i| i.currency.as_str()),
-            Operand::Ratio(..) => None,
+        let currency = match (operand.symbol(), operand.measure()) {
+            (Some(symbol), Some(Measure::Price)) => catalog.get(symbol).map(|i| i.currency.as_str()),
+            _ => None,
         };
         let known = |word: &str| catalog.instruments().iter().any(|i| i.currency.eq_ignore_ascii_case(word));
         number::price(&mut self.cursor, &Unit { name: &operand.to_string(), currency, known: &known })
@@ -254,7 +284,13 @@ impl<'a> Reader<'a> {
         if ["is", "goes", "price"].iter().any(|w| w.eq_ignore_ascii_case(found.text)) {
             return syntax(found.span, format!("Leave {} out: BTC above 60k.", found.text)).suggest("");
         }
-        if let Some(meant) = words::nearest_condition(found.text) {
+        let meant = words::nearest_condition(found.text);
+        let indicator = super::indicator::nearest(found.text).filter(|_| matches!(operand, Operand::Price(_)));
+        if let (None, Some(meant)) = (meant, indicator) {
+            let message = format!("{} is not a word of the language: did you mean {meant}?", found.text);
+            return syntax(found.span, message).suggest(meant);
+        }
+        if let Some(meant) = meant {
             let message = format!("{} is not a word of the language: did you mean {meant}?", found.text);
             return syntax(found.span, message).suggest(meant);
         }

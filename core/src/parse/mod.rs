@@ -10,6 +10,7 @@ mod complete;
 mod cursor;
 mod error;
 mod grammar;
+mod indicator;
 mod number;
 mod operand;
 mod options;

@@ -285,7 +285,7 @@ fn sterling(code: &str) -> Option<Sterling> {
 
 fn in_quote_currency(value: Decimal, written: &Piece<'_>, unit: &Unit<'_>) -> Result<Decimal, ParseError> {
     let Some(quote) = unit.currency else {
-        let message = format!("{} is a ratio and has no currency: write the number alone.", unit.name);
+        let message = format!("{} has no currency: write the number alone.", unit.name);
         return Err(ParseError::new(ErrorCode::Currency, written.span.clone(), message).suggest(""));
     };
     let converted = match (sterling(written.text), sterling(quote)) {

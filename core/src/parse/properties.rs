@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     condition::{
-        Anchor, Comparison, Condition, Crossing, Hysteresis, Join, Operand, PriceRange, Repeat, SessionScope, Sign,
-        Term,
+        Anchor, Comparison, Condition, Crossing, Hysteresis, Join, Level, Operand, PriceRange, Repeat, SessionScope,
+        Sign, Term,
     },
+    indicator::{Bars, Indicator},
     price::Price,
     text,
     time::Span,
@@ -38,12 +39,31 @@ fn sign() -> impl Strategy<Value = Sign> {
     prop::sample::select(vec![Sign::Plus, Sign::Minus, Sign::Either])
 }
 
+fn indicator() -> impl Strategy<Value = Indicator> {
+    let lengths = ["1m", "5m", "15m", "90m", "4h", "8h", "12h", "1d"];
+    let length = prop::sample::select(lengths.to_vec()).prop_map(|l| l.parse::<Span>().unwrap());
+    let bars = || (1_u16..=500, length.clone()).prop_map(|(count, length)| Bars { count, length });
+    let width = || (1_i64..=100_000).prop_map(|k| Decimal::new(k, 4).normalize());
+    prop_oneof![
+        bars().prop_map(Indicator::Sma),
+        bars().prop_map(Indicator::Ema),
+        bars().prop_map(Indicator::Rsi),
+        (bars(), width()).prop_map(|(bars, k)| Indicator::BbUpper(bars, k)),
+        (bars(), width()).prop_map(|(bars, k)| Indicator::BbLower(bars, k)),
+        Just(Indicator::Volume),
+    ]
+}
+
+fn level() -> impl Strategy<Value = Level> {
+    prop_oneof![3 => price().prop_map(Level::Price), 1 => indicator().prop_map(Level::Indicator)]
+}
+
 fn condition() -> impl Strategy<Value = Condition> {
     let cmp = prop::sample::select(vec![Comparison::Above, Comparison::AtLeast, Comparison::Below, Comparison::AtMost]);
     let direction = prop::sample::select(vec![Crossing::Up, Crossing::Down, Crossing::Either]);
     let anchor = prop::sample::select(vec![Anchor::Now, Anchor::High, Anchor::Low]);
     prop_oneof![
-        (cmp, price()).prop_map(|(cmp, level)| Condition::Compare { cmp, level }),
+        (cmp, level()).prop_map(|(cmp, level)| Condition::Compare { cmp, level }),
         range().prop_map(Condition::In),
         range().prop_map(Condition::Outside),
         (sign(), percent(), price()).prop_map(|(sign, percent, reference)| Condition::PercentFrom {
@@ -52,7 +72,7 @@ fn condition() -> impl Strategy<Value = Condition> {
             reference
         }),
         (sign(), percent(), span()).prop_map(|(sign, percent, ago)| Condition::PercentVs { sign, percent, ago }),
-        (direction, price()).prop_map(|(direction, level)| Condition::Crosses { direction, level }),
+        (direction, level()).prop_map(|(direction, level)| Condition::Crosses { direction, level }),
         range().prop_map(Condition::Enters),
         range().prop_map(Condition::Exits),
         (sign(), percent(), anchor).prop_map(|(sign, percent, anchor)| Condition::Move { sign, percent, anchor }),
@@ -67,6 +87,7 @@ fn term() -> impl Strategy<Value = Term> {
         4 => prop::sample::select(single.to_vec()).prop_map(|s| Operand::Price(symbol(s))),
         1 => prop::sample::select(vec![("ETH", "BTC"), ("S&P 500", "BTC"), ("SOL", "S&P 500"), ("BTC@kraken", "BTC")])
             .prop_map(|(over, under)| Operand::Ratio(symbol(over), symbol(under))),
+        2 => (prop::sample::select(single.to_vec()), indicator()).prop_map(|(s, i)| Operand::Indicator(symbol(s), i)),
     ];
     (operand, condition()).prop_map(|(operand, condition)| Term { operand, condition })
 }
@@ -141,7 +162,7 @@ fn numbers_at_the_ends_of_the_range_do_not_overflow() {
             for condition in [
                 Condition::Outside(PriceRange { lower: level, upper: other }),
                 Condition::PercentFrom { sign: Sign::Either, percent: b, reference: level },
-                Condition::Compare { cmp: Comparison::Above, level },
+                Condition::Compare { cmp: Comparison::Above, level: level.into() },
             ] {
                 for hysteresis in [None, Some(Hysteresis::Percent(b)), Some(Hysteresis::Absolute(other))] {
                     let mut rule = parse("WTI > 5 once", &world.context()).unwrap();
@@ -166,6 +187,8 @@ proptest! {
     fn what_is_printed_is_read_as_the_same_rule(rule in rule()) {
         let world = World::with_odd_names();
         let line = rule.to_string();
+        let sent = serde_json::to_string(&rule).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<Rule>(&sent).unwrap(), &rule, "{}", sent);
         prop_assert_eq!(parse(&line, &world.context()), Ok(rule), "{}", line);
     }
 

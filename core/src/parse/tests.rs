@@ -11,6 +11,8 @@ use crate::{
 
 /// The worked examples that the evaluator's tests read too.
 const CASES: &str = include_str!("../../../tests/data/alert-cases.json");
+/// Those of indicators.
+const INDICATOR_CASES: &str = include_str!("../../tests/indicator_cases.json");
 
 /// A catalogue, channels and a present to read lines in.
 pub(super) struct World {
@@ -83,10 +85,16 @@ pub(super) fn symbol(name: &str) -> Symbol {
 
 #[test]
 fn the_worked_examples_hold() {
-    let cases: serde_json::Value = serde_json::from_str(CASES).unwrap();
+    for file in [CASES, INDICATOR_CASES] {
+        the_examples_of_a_file_hold(file);
+    }
+}
+
+fn the_examples_of_a_file_hold(file: &str) {
+    let cases: serde_json::Value = serde_json::from_str(file).unwrap();
     let parsed = cases["parse"].as_array().unwrap();
     let alerts = cases["cases"].as_array().unwrap();
-    assert!(parsed.len() > 30 && alerts.len() > 30);
+    assert!(parsed.len() > 15 && alerts.len() > 20);
     for case in parsed {
         let mut world = World::of_cases();
         if let Some(zone) = case["tz"].as_str() {
@@ -155,6 +163,21 @@ fn every_spelling_has_one_canonical_form() {
         ("BTC > 5 urgent until 2027-01-01T10:00+01:00", "BTC > 5 once until 2027-01-01T09:00:00Z urgent"),
         ("BTC > 5 and ETH > 5 and SOL crosses 5", "BTC > 5 and ETH > 5 and SOL crosses 5 once"),
         ("BTC -5% in 1h or ETH -5% in 1h", "BTC -5% in 1h or ETH -5% in 1h once"),
+        ("BTC > SMA(200,1d)", "BTC > sma(200, 1d) once"),
+        ("BTC rsi ( 14 , 60m ) below 30", "BTC rsi(14, 1h) < 30 once"),
+        ("eth crosses above ema(50, 4h) each", "ETH crosses up ema(50, 4h) each"),
+        ("BTC sma(50, 1d) crosses up sma(200, 24h)", "BTC sma(50, 1d) crosses up sma(200, 1d) once"),
+        ("BTC < bb_lower(20, 2.50, 1h)", "BTC < bb_lower(20, 2.5, 1h) once"),
+        ("BTC rsi(14,1h) outside 30..70", "BTC rsi(14, 1h) outside 30..70 once"),
+        ("BTC rsi(14,1h) > rsi(14,1d)", "BTC rsi(14, 1h) > rsi(14, 1d) once"),
+        ("BTC rsi(14,1h) >= 100 or BTC rsi(14,1h) <= 0", "BTC rsi(14, 1h) >= 100 or BTC rsi(14, 1h) <= 0 once"),
+        ("BTC Volume > 20k", "BTC volume > 20000 once"),
+        ("BTC sma(20, 1d) exits $60k..$70k", "BTC sma(20, 1d) exits 60000..70000 once"),
+        ("VOD.L sma(20, 1d) > £0.7", "VOD.L sma(20, 1d) > 70 once"),
+        ("\"s&p 500\" ema(3, 1m) < 5000", "\"S&P 500\" ema(3, 1m) < 5000 once"),
+        ("for sma(3, 1m) crosses ema(5, 1m) for 5m", "FOR sma(3, 1m) crosses ema(5, 1m) once for 5m"),
+        ("BTC > sma(20, 1h) hysteresis 50", "BTC > sma(20, 1h) once hysteresis 50"),
+        ("WTI sma(5, 1d) < -5", "WTI sma(5, 1d) < -5 once"),
     ] {
         assert_eq!(world.canonical(line), canonical, "{line}");
         assert_eq!(world.canonical(canonical), canonical, "{canonical}");
@@ -305,6 +328,67 @@ fn options_and_terms_that_do_not_go_together_are_refused() {
 }
 
 #[test]
+fn an_indicator_that_is_not_one_is_told_what_to_write() {
+    check_complaints(&[
+        ("BTC > smaa(20, 1d)", "E_SYNTAX", "smaa", "did you mean sma?", Some("sma")),
+        ("BTC > ma(20, 1d)", "E_SYNTAX", "ma", "did you mean sma?", Some("sma")),
+        ("BTC macd(12, 1d) > 1", "E_SYNTAX", "macd", "there are sma, ema", None),
+        ("BTC bb_uper(20, 2, 1h) > 5", "E_SYNTAX", "bb_uper", "did you mean bb_upper?", Some("bb_upper")),
+        ("BTC > sma", "E_SYNTAX", "sma", "sma(200, 1d)", Some("sma(200, 1d)")),
+        ("BTC rsi < 30", "E_SYNTAX", "rsi", "rsi(14, 1h)", Some("rsi(14, 1h)")),
+        ("BTC volum > 30", "E_SYNTAX", "volum", "did you mean volume?", Some("volume")),
+        ("BTC > sma()", "E_SYNTAX", "", "number of bars first", None),
+        ("BTC > sma(1d, 200)", "E_SYNTAX", "1d", "number of bars comes first", None),
+        ("BTC > sma(200)", "E_SYNTAX", "", "comma", Some(",")),
+        ("BTC > sma(200, 1d", "E_SYNTAX", "", "Close the parenthesis", Some(")")),
+        ("BTC > sma(200, 2, 1d)", "E_SYNTAX", "2", "needs a unit", None),
+        ("BTC > sma(200, 1d, 2)", "E_SYNTAX", ",", "Close the parenthesis", Some(")")),
+        ("BTC > bb_upper(20, 1d)", "E_SYNTAX", "1d", "standard deviations second", None),
+        ("BTC > bb_upper(20, , 1d)", "E_SYNTAX", "", "standard deviations second", None),
+        ("BTC > sma(0, 1d)", "E_VALUE", "0", "from 1 to 500", None),
+        ("BTC > sma(501, 1d)", "E_VALUE", "501", "from 1 to 500", None),
+        ("BTC > sma(99999999, 1d)", "E_VALUE", "99999999", "from 1 to 500", None),
+        ("BTC rsi(1, 1d) > 5", "E_VALUE", "1", "from 2 to 500", None),
+        ("BTC > bb_lower(20, 0, 1d)", "E_VALUE", "0", "above 0 and at most 10", None),
+        ("BTC > bb_lower(20, 11, 1d)", "E_VALUE", "11", "above 0 and at most 10", None),
+        ("BTC > sma(20, 7m)", "E_VALUE", "7m", "divides a day", None),
+        ("BTC > sma(20, 30s)", "E_VALUE", "30s", "A bar is 1m", None),
+        ("BTC > sma(20, 1w)", "E_VALUE", "1w", "A bar is 1m", None),
+        ("BTC rsi(14, 1h) > 101", "E_VALUE", "101", "from 0 to 100", None),
+        ("BTC rsi(14, 1h) in -5..30", "E_VALUE", "-5..30", "from 0 to 100", None),
+        ("BTC rsi(14, 1h) > 30 USD", "E_CURRENCY", "USD", "has no currency", Some("")),
+        ("BTC volume > $5", "E_CURRENCY", "$", "has no currency", Some("")),
+        ("BTC sma(20, 1d) > 60k EUR", "E_CURRENCY", "EUR", "quoted in USD", None),
+        ("ETH/BTC sma(20, 1d) > 5", "E_COMBINE", "sma(20, 1d)", "no bars of its own", None),
+        ("ETH/BTC > sma(20, 1d)", "E_COMBINE", "sma(20, 1d)", "no bars of its own", None),
+        ("BTC > rsi(14, 1h)", "E_COMBINE", "rsi(14, 1h)", "is no price", None),
+        ("BTC rsi(14, 1h) > sma(20, 1d)", "E_COMBINE", "sma(20, 1d)", "another rsi", None),
+        ("BTC sma(20, 1d) > rsi(14, 1h)", "E_COMBINE", "rsi(14, 1h)", "is no price", None),
+        ("BTC > volume", "E_COMBINE", "volume", "stands on the left", None),
+        ("BTC volume crosses 20k", "E_COMBINE", "crosses 20k", "crosses nothing", None),
+        ("BTC volume > sma(20, 1d)", "E_COMBINE", "sma(20, 1d)", "with a number", None),
+        ("BTC sma(20, 1d) -5%", "E_COMBINE", "-5%", "measured on prices", None),
+        ("BTC sma(20, 1d) +5% vs 1d", "E_COMBINE", "+5% vs 1d", "measured on prices", None),
+        ("BTC rsi(14, 1h) > 30 and BTC > 5 hysteresis 1", "E_OPTION", "hysteresis 1", "a percentage", None),
+    ]);
+}
+
+#[test]
+fn a_rule_says_how_much_of_the_past_its_indicators_need() {
+    let world = World::of_cases();
+    let needs = |line: &str| {
+        let rule = parse(line, &world.context()).unwrap();
+        rule.history_needed().iter().map(|n| format!("{} {}x{}", n.symbol, n.bars, n.bar)).collect::<Vec<_>>()
+    };
+    assert!(needs("BTC > 5 and BTC volume > 5").is_empty());
+    assert_eq!(needs("BTC sma(50, 1d) crosses up sma(200, 1d)"), ["BTC 200x1d"]);
+    assert_eq!(
+        needs("BTC rsi(14, 1h) < 30 and ETH > ema(50, 4h) and BTC < bb_lower(20, 2, 1h)"),
+        ["BTC 141x1h", "ETH 250x4h"]
+    );
+}
+
+#[test]
 fn names_and_currencies_are_never_guessed() {
     check_complaints(&[
         ("FOO > 1", "E_SYMBOL", "FOO", "did you mean FOR?", Some("FOR")),
@@ -320,7 +404,7 @@ fn names_and_currencies_are_never_guessed() {
         ("BTC > 60k EUR", "E_CURRENCY", "EUR", "quoted in USD", None),
         ("BTC > €60k", "E_CURRENCY", "€", "quoted in USD", None),
         ("BTC/USDT > $60k", "E_CURRENCY", "$", "quoted in USDT, not in USD", None),
-        ("ETH/BTC > 0.05 BTC", "E_CURRENCY", "BTC", "a ratio and has no currency", Some("")),
+        ("ETH/BTC > 0.05 BTC", "E_CURRENCY", "BTC", "ETH/BTC has no currency", Some("")),
     ]);
     let mut world = World::with_odd_names();
     let other = Instrument { aliases: vec!["SPX".to_owned()], ..Instrument::unlisted(symbol("SPXL")) };
@@ -408,7 +492,14 @@ fn tab_proposes_what_may_follow() {
         ("BTC > 60k via desktop,|", Some("BTC > 60k via desktop,email")),
         ("BTC > 60k via webhook:|", Some("BTC > 60k via webhook:home")),
         ("BTC > 60k note \"B|", None),
-        ("BTC > |", None),
+        ("BTC > |", Some("BTC > sma(")),
+        ("BTC crosses up e|", Some("BTC crosses up ema(")),
+        ("BTC rs|", Some("BTC rsi(")),
+        ("BTC vol|", Some("BTC volume")),
+        ("BTC rsi(14, 1h) cr|", Some("BTC rsi(14, 1h) crosses")),
+        ("BTC rsi(14, 1h) > |", None),
+        ("BTC rsi(14, 1|", Some("BTC rsi(14, 1m")),
+        ("ETH/BTC > |", None),
         ("QQQ > 5 o|", None),
     ] {
         assert_eq!(proposed(line).first().map(String::as_str), first, "{line}");

@@ -8,6 +8,15 @@ pub(super) const CONDITIONS: &[&str] = &[
     "reaches", "touches", "inside", "leaves",
 ];
 
+/// What may also stand behind an instrument: what is computed from what it did.
+pub(super) const INDICATORS: &[&str] = &["sma(", "ema(", "rsi(", "bb_upper(", "bb_lower(", "volume"];
+
+/// Indicators that a price can be compared with.
+pub(super) const LEVELS: &[&str] = &["sma(", "ema(", "bb_upper(", "bb_lower("];
+
+/// The usual lengths of a bar.
+pub(super) const BARS: &[&str] = &["1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d"];
+
 /// Words that join two terms.
 pub(super) const JOINS: &[&str] = &["and", "or"];
 

@@ -203,7 +203,7 @@ async fn row(gateway: &Gateway, alert: Alert) -> Result<AlertRow, ApiError> {
             (false, true) => AlertState::Snoozed,
             (false, false) => AlertState::Armed,
         };
-        AlertRow { alert, state, fired: 0, last_fired: None, cooling_until: None }
+        AlertRow { alert, state, fired: 0, last_fired: None, cooling_until: None, indicators: Vec::new() }
     }))
 }
 

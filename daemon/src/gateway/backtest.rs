@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use axum::{Json, body::Body, extract::State, http::HeaderMap};
 use bellwether_core::{
     backtest::{Backtest, BacktestAnswer, BacktestFiring, Coverage, CoverageSource, NewBacktest, watched},
-    condition::Rule,
+    condition::{HistoryNeed, Rule},
     instrument::{FeedId, Symbol, default_stale_after},
     parse::parse,
     protocol::Problem,
@@ -108,8 +108,13 @@ async fn over_bars(
         symbols.iter().map(|symbol| gateway.history.fetch(*symbol, length, start, end, Priority::Person, FETCHING));
     let troubles = join_all(fetching).await;
     let piece = HOUR.times(i64::try_from((PIECE / 60 / symbols.len().max(1)).max(1)).unwrap_or(1));
+    let needs: Vec<HistoryNeed> = rules.iter().flat_map(Rule::history_needed).collect();
     let mut work =
         Work { backtest: Backtest::new(instruments, rules, start), firings: Vec::new(), seen: BTreeMap::new() };
+    for need in needs {
+        let past = gateway.history.warm_up(need, start, Priority::Person).await?;
+        work.backtest.warm_up(need.symbol, &past);
+    }
     let mut from = start;
     while from < end {
         // Whole hours, so that no fetched bar reaches over the end of a piece.
@@ -215,6 +220,19 @@ mod tests {
 
     async fn ask(rig: &Rig, body: &Value) -> (u16, Value) {
         rig.call("POST", "/backtest", OWNER_TOKEN, &body.to_string()).await
+    }
+
+    #[tokio::test]
+    async fn indicators_begin_with_what_was_stored_before() {
+        let rig = Rig::new().await;
+        let flat = |price| [price; 4];
+        let day = 24 * 60;
+        record(&rig, "BTC", [bar(day + 40, flat("90")), bar(day + 20, flat("100")), bar(10, flat("96"))]).await;
+        let (status, answer) = ask(&rig, &json!({"expr": "BTC > sma(2, 1m)", "days": 1})).await;
+        assert_eq!((status, &answer["summary"]["count"]), (200, &json!(1)), "{answer}");
+        let (_, answer) = ask(&rig, &json!({"expr": "BTC > sma(3, 1m)", "days": 1})).await;
+        // Only the bar's own end brings the third close, and the mean to 95.33.
+        assert_eq!(answer["firings"][0]["time"], json!(bar(10, flat("1")).to), "{answer}");
     }
 
     #[tokio::test]

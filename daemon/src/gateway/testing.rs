@@ -11,7 +11,7 @@ use bellwether_core::{
     alert::{Alert, AlertChange, AlertId, AlertState, UserId},
     board::Snapshot,
     catalog::Catalog,
-    condition::{ChannelName, Comparison, Condition, Operand, Rule, Term},
+    condition::{ChannelName, Comparison, Condition, Level, Operand, Rule, Term},
     config::Config,
     event::{AlertRow, Event, FeedState, FeedStatus, Ticker},
     firing::{Firing, FiringId, Told},
@@ -79,7 +79,8 @@ pub(crate) fn feed_event() -> Event {
 
 /// An alert of this owner was made.
 pub(crate) fn alert_event(owner: i64, id: i64) -> Event {
-    let condition = Condition::Compare { cmp: Comparison::Above, level: "60000".parse().expect("a price") };
+    let condition =
+        Condition::Compare { cmp: Comparison::Above, level: Level::Price("60000".parse().expect("a price")) };
     let rule = Rule {
         terms: vec![Term { operand: Operand::Price("BTC".parse().expect("a symbol")), condition }],
         join: bellwether_core::condition::Join::And,
@@ -135,7 +136,7 @@ pub(crate) fn firing(owner: i64, alert: i64, number: u32) -> Firing {
 
 fn row(alert: Alert) -> AlertRow {
     let state = if alert.paused { AlertState::Paused } else { AlertState::Armed };
-    AlertRow { alert, state, fired: 0, last_fired: None, cooling_until: None }
+    AlertRow { alert, state, fired: 0, last_fired: None, cooling_until: None, indicators: Vec::new() }
 }
 
 /// A gateway and what stands around it.

@@ -26,6 +26,7 @@ use std::{
 
 use bellwether_core::{
     catalog::Catalog,
+    condition::HistoryNeed,
     instrument::{FeedId, Instrument, Symbol},
     tick::Candle,
     time::{Span, Timestamp},
@@ -62,6 +63,8 @@ pub(crate) type Sourced = (Candle, Option<FeedId>);
 
 /// The newest bars may still come in for so long after they closed, beside the declared delay.
 const SETTLE: Span = Span::from_seconds(120);
+/// How far back indicators look for what they need.
+const DEEPEST: i64 = 1_000;
 /// Less than this is not worth a request.
 const WORTH_ASKING: Span = Span::from_seconds(300);
 /// The longest pause between recorded minutes in which nothing is taken to be missing.
@@ -167,19 +170,26 @@ impl History {
         self.candles(symbol, interval, from, before, limit, priority).await
     }
 
-    /// The newest `count` closed bars, oldest first, for what has to know the past before it can judge the present. Fewer where there
-    /// are not so many. Nobody waits for it: more urgent requests go first.
+    /// What an indicator needs to know of the time before `end`: closed bars, oldest first, of a length that divides its own. Fewer
+    /// where there are not so many.
     ///
     /// # Errors
     /// As [`candles`](Self::candles).
-    #[allow(dead_code, reason = "indicators ask it")]
-    pub(crate) async fn warm_up(&self, symbol: Symbol, bar: Span, count: u32) -> Result<Vec<Candle>, StoreError> {
-        let now = self.inner.clock.now();
-        let mut bars = self.newest(symbol, bar, count.saturating_add(1), now, Priority::Background).await?;
-        bars.retain(|bar| bar.to <= now);
-        let surplus = bars.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
-        bars.drain(..surplus);
-        Ok(bars)
+    pub(crate) async fn warm_up(
+        &self,
+        need: HistoryNeed,
+        end: Timestamp,
+        priority: Priority,
+    ) -> Result<Vec<Candle>, StoreError> {
+        let HistoryNeed { symbol, bar, bars } = need;
+        let session = self.inner.catalog.get(symbol).map_or("24x7", |known| known.session.as_str());
+        // A day of UTC ends before the next day of New York begins. Other markets' days end elsewhere, but at whole hours.
+        let length = if bar >= DAY && !matches!(session, "24x7" | "us_equity") { HOUR } else { bar };
+        let count = u32::try_from(bars).unwrap_or(u32::MAX).saturating_add(2);
+        let from = end.minus(self.inner.stretch_of(symbol, bar, count).min(DAY.times(DEEPEST)));
+        let mut past = self.candles(symbol, length, from, end, u32::MAX, priority).await?;
+        past.retain(|bar| bar.to <= end);
+        Ok(past)
     }
 
     /// Recorded minutes, and where these are missing bars of `length`, that start in `from..to`, oldest first. Nothing is fetched.

@@ -223,8 +223,9 @@ async fn what_was_recorded_is_not_asked_for() {
     assert_eq!(hours[2].high.to_string(), "9");
     let four = rig.bars("BTC", HOUR.times(4), 3).await;
     assert_eq!(four.len(), 3);
-    let warm = rig.history.warm_up("BTC".parse().expect("a symbol"), HOUR, 3).await.expect("read");
-    assert_eq!(warm.len(), 3);
+    let need = HistoryNeed { symbol: "BTC".parse().expect("a symbol"), bar: HOUR, bars: 3 };
+    let warm = rig.history.warm_up(need, NOW, Priority::Person).await.expect("read");
+    assert!((3..=5).contains(&warm.len()), "{}", warm.len());
     assert!(warm.iter().all(|bar| bar.to <= NOW), "only closed ones");
 }
 

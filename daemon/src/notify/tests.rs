@@ -208,7 +208,7 @@ fn firing(alert: i64, number: u32, via: &[&str]) -> Firing {
         story: Told {
             rule: "BTC > 60000 each".to_owned(),
             condition: "above".into(),
-            values: vec![TermValue { term: "BTC > 60000".to_owned(), value: Some(price) }],
+            values: vec![TermValue { term: "BTC > 60000".to_owned(), value: Some(price), level: None }],
             reason: "BTC rose above 60,000".to_owned(),
             note: None,
             via: via.iter().map(|name| ChannelName::new(name)).collect(),

@@ -38,7 +38,7 @@ pub(super) fn rule(level: &str) -> Rule {
     Rule {
         terms: vec![Term {
             operand: Operand::Price(symbol("BTC")),
-            condition: Condition::Compare { cmp: Comparison::Above, level: price(level) },
+            condition: Condition::Compare { cmp: Comparison::Above, level: price(level).into() },
         }],
         join: Join::And,
         repeat: Repeat::Every(Span::from_seconds(60)),
@@ -70,7 +70,7 @@ pub(super) fn firing(alert: &Alert, number: u32, when: Timestamp) -> Firing {
         story: Told {
             rule: alert.rule.to_string(),
             condition: "above".into(),
-            values: vec![TermValue { term: "BTC > 60000".to_owned(), value: Some(price("60000.1")) }],
+            values: vec![TermValue { term: "BTC > 60000".to_owned(), value: Some(price("60000.1")), level: None }],
             reason: "BTC rose above 60,000".to_owned(),
             note: None,
             via: Vec::new(),

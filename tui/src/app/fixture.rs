@@ -115,6 +115,7 @@ pub(crate) fn alert(id: i64, line: &str, state: AlertState) -> AlertRow {
         fired: 0,
         last_fired: None,
         cooling_until: None,
+        indicators: Vec::new(),
     }
 }
 

@@ -45,7 +45,7 @@ impl Levels {
     pub(crate) fn put(&mut self, row: &AlertRow) {
         let id = row.alert.id;
         self.remove(id);
-        let levels = explain::levels(&row.alert.rule);
+        let levels = explain::levels_at(&row.alert.rule, &row.indicators);
         let symbols: BTreeSet<Symbol> = row.alert.rule.symbols().into_iter().collect();
         for &symbol in &symbols {
             let here = levels.iter().filter(|l| l.symbol == symbol).copied().collect();

@@ -427,6 +427,12 @@ impl App {
         bellwether_core::explain::preview(rule, &self.catalog, &|symbol| self.board.ticker(symbol).map(|t| t.price))
     }
 
+    /// An alert put beside the last prices and what its indicators are worth.
+    pub(crate) fn preview_of(&self, row: &AlertRow) -> bellwether_core::explain::Preview {
+        let last = |symbol| self.board.ticker(symbol).map(|t| t.price);
+        bellwether_core::explain::preview_at(&row.alert.rule, &self.catalog, &last, &row.indicators)
+    }
+
     /// The bars of the instrument in the chart at the selected range.
     pub(crate) fn bars(&self) -> Option<&Bars> {
         self.market.bars(self.subject()?, INTERVALS[self.interval])

@@ -60,7 +60,7 @@ fn state_words(app: &App, row: &AlertRow) -> String {
 
 /// The distance from the last price to the nearest level of this alert.
 fn distance(app: &App, row: &AlertRow) -> String {
-    let percent = app.preview(&row.alert.rule).distance.map(|d| d.percent);
+    let percent = app.preview_of(row).distance.map(|d| d.percent);
     match percent {
         Some(p) => format!("{}%{}", format::signed(p), if p.is_sign_negative() { "↓" } else { "↑" }),
         None => format::MISSING.to_owned(),
@@ -117,7 +117,11 @@ fn short(app: &App, pen: &mut Pen<'_>, line: Rect, row: &AlertRow, selected: boo
     let middle = Rect { width: end.saturating_sub(line.x + 1), ..line };
     // Beside its own instrument an alert need not name it.
     let says = match &row.alert.rule.terms[..] {
-        [term] if matches!(term.operand, Operand::Price(_)) => term.condition.to_string(),
+        [term] => match term.operand {
+            Operand::Price(_) => term.condition.to_string(),
+            Operand::Indicator(_, indicator) => format!("{indicator} {}", term.condition),
+            Operand::Ratio(..) => term.to_string(),
+        },
         _ => row.alert.rule.condition_text(),
     };
     pen.put(middle, x + 1, &says, Style::new());
@@ -252,6 +256,23 @@ pub(super) fn details(app: &App, pen: &mut Pen<'_>, area: Rect, id: AlertId) {
     }
 }
 
+/// What each indicator of an alert is worth, or that it has too few closed bars yet.
+fn indicators(row: &AlertRow, style: Style, out: &mut Vec<(&'static str, String, Style)>) {
+    for (place, term) in row.alert.rule.terms.iter().enumerate() {
+        let known = row.indicators.get(place).copied().unwrap_or_default();
+        let left = match term.operand {
+            Operand::Indicator(_, indicator) => Some((indicator, known.value)),
+            Operand::Price(_) | Operand::Ratio(..) => None,
+        };
+        let right = term.condition.level_indicator().map(|indicator| (indicator, known.level));
+        for (indicator, value) in left.into_iter().chain(right) {
+            let is =
+                value.map_or_else(|| "is not known yet".to_owned(), |value| format!("is {}", format::level(value)));
+            out.push(("indicator", format!("{indicator} {is}"), style));
+        }
+    }
+}
+
 /// Why it has not fired, or will not: state, distance, cooldown, the age of the price, the session.
 fn reasons(app: &App, pen: &Pen<'_>, row: &AlertRow) -> Vec<(&'static str, String, Style)> {
     let theme = pen.theme;
@@ -280,7 +301,8 @@ fn reasons(app: &App, pen: &Pen<'_>, row: &AlertRow) -> Vec<(&'static str, Strin
             theme.warn,
         ));
     }
-    let preview = app.preview(rule);
+    indicators(row, theme.dim, &mut out);
+    let preview = app.preview_of(row);
     if let Some(distance) = preview.distance {
         let words = format!(
             "{} to {} ({} %)",

@@ -7,11 +7,12 @@ use super::{
     conditions::{arm_edge, is_edge},
     exists,
     fraction::Q,
+    indicators::splits_with,
     repeat::cooled,
 };
 use crate::{
     alert::{Alert, AlertChange, AlertId, AlertState},
-    condition::{Condition, Hysteresis, Operand},
+    condition::{Condition, Hysteresis, Level, Operand},
     instrument::Symbol,
     price::Price,
     time::Timestamp,
@@ -20,13 +21,14 @@ use crate::{
 impl Oracle {
     fn arm(&self, s: &mut Standing, only: Option<Symbol>) {
         for (term, flags) in s.alert.rule.terms.iter().zip(&mut s.terms) {
-            if only.is_some_and(|symbol| term.operand != Operand::Price(symbol)) {
+            if only.is_some() && term.operand.symbol() != only {
                 continue;
             }
             let Some(p) = self.last_known(&term.operand, s.alert.rule.session) else { continue };
-            match term.condition {
+            let Some(condition) = self.settled(term, s.alert.rule.session, self.rx) else { continue };
+            match condition {
                 Condition::Move { .. } => flags.reference = Some(p),
-                _ => arm_edge(&term.condition, flags, p, None),
+                _ => arm_edge(&condition, flags, p, None),
             }
         }
     }
@@ -72,9 +74,11 @@ impl Oracle {
             | AlertChange::Acknowledge(a) => a.clone(),
             AlertChange::Delete { .. } => {
                 self.alerts.remove(&id);
+                self.keep_series(id, None);
                 return;
             }
         };
+        self.keep_series(id, Some(&new.rule));
         let afresh = |alert: Alert, count: u32, snoozed: Option<Timestamp>| Standing {
             terms: vec![TermFlags::default(); alert.rule.terms.len()],
             alert,
@@ -144,11 +148,12 @@ impl Oracle {
         if let Some(market) = self.markets.get_mut(&symbol) {
             market.observed.iter_mut().for_each(|o| o.p = o.p.over(r));
             market.held = market.held.map(|(ts, p)| (ts, p.over(r)));
+            market.split_closes(r);
         }
         for s in self.alerts.values_mut() {
             let before = s.alert.rule.clone();
             let factor = |operand: &Operand| match *operand {
-                Operand::Price(one) if one == symbol => Some(Decimal::ONE / ratio),
+                _ if splits_with(operand, symbol) => Some(Decimal::ONE / ratio),
                 Operand::Ratio(over, _) if over == symbol => Some(Decimal::ONE / ratio),
                 Operand::Ratio(_, under) if under == symbol => Some(ratio),
                 _ => None,
@@ -162,7 +167,8 @@ impl Oracle {
                 let Some(f) = factor(&term.operand) else { continue };
                 let change = |price: &mut Price| *price = Price::new(price.decimal() * f);
                 match &mut term.condition {
-                    Condition::Compare { level, .. } | Condition::Crosses { level, .. } => change(level),
+                    Condition::Compare { level: Level::Price(level), .. }
+                    | Condition::Crosses { level: Level::Price(level), .. } => change(level),
                     Condition::PercentFrom { reference, .. } => change(reference),
                     Condition::In(r) | Condition::Outside(r) | Condition::Enters(r) | Condition::Exits(r) => {
                         change(&mut r.lower);

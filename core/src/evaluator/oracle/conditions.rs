@@ -5,7 +5,7 @@ use super::{
     fraction::{Q, distance_true, h_of, percents, q},
 };
 use crate::{
-    condition::{Anchor, Comparison, Condition, Crossing, Hysteresis, Operand, PriceRange, Rule},
+    condition::{Anchor, Comparison, Condition, Crossing, Hysteresis, Level, Operand, PriceRange, Rule},
     firing::Direction,
     time::Timestamp,
 };
@@ -98,12 +98,17 @@ pub(super) fn is_move(condition: &Condition) -> bool {
     matches!(condition, Condition::Move { .. } | Condition::MoveIn { .. })
 }
 
+/// The number that a level is: indicators have been put in before.
+fn at(level: Level) -> Q {
+    q(level.price().expect("a condition is settled before it is judged"))
+}
+
 fn level_true(condition: &Condition, p: Q) -> bool {
     match *condition {
-        Condition::Compare { cmp: Comparison::Above, level } => p > q(level),
-        Condition::Compare { cmp: Comparison::AtLeast, level } => p >= q(level),
-        Condition::Compare { cmp: Comparison::Below, level } => p < q(level),
-        Condition::Compare { cmp: Comparison::AtMost, level } => p <= q(level),
+        Condition::Compare { cmp: Comparison::Above, level } => p > at(level),
+        Condition::Compare { cmp: Comparison::AtLeast, level } => p >= at(level),
+        Condition::Compare { cmp: Comparison::Below, level } => p < at(level),
+        Condition::Compare { cmp: Comparison::AtMost, level } => p <= at(level),
         Condition::In(r) => q(r.lower) <= p && p <= q(r.upper),
         Condition::Outside(r) => p < q(r.lower) || p > q(r.upper),
         _ => false,
@@ -114,10 +119,10 @@ fn level_cleared(condition: &Condition, p: Q, h: Option<Hysteresis>) -> bool {
     let down = |level: Q| level.minus(h_of(h, level));
     let up = |level: Q| level.plus(h_of(h, level));
     match *condition {
-        Condition::Compare { cmp: Comparison::Above, level } => p <= down(q(level)) && p <= q(level),
-        Condition::Compare { cmp: Comparison::AtLeast, level } => p <= down(q(level)) && p < q(level),
-        Condition::Compare { cmp: Comparison::Below, level } => p >= up(q(level)) && p >= q(level),
-        Condition::Compare { cmp: Comparison::AtMost, level } => p >= up(q(level)) && p > q(level),
+        Condition::Compare { cmp: Comparison::Above, level } => p <= down(at(level)) && p <= at(level),
+        Condition::Compare { cmp: Comparison::AtLeast, level } => p <= down(at(level)) && p < at(level),
+        Condition::Compare { cmp: Comparison::Below, level } => p >= up(at(level)) && p >= at(level),
+        Condition::Compare { cmp: Comparison::AtMost, level } => p >= up(at(level)) && p > at(level),
         Condition::In(r) => outside_by(r, p, h),
         Condition::Outside(r) => inside_by(r, p, h),
         _ => true,
@@ -145,8 +150,8 @@ pub(super) fn step_edge(
 ) -> Option<(Direction, Option<Direction>)> {
     let inside = |r: &PriceRange| q(r.lower) <= p && p <= q(r.upper);
     let event = match condition {
-        Condition::Crosses { level, .. } if flags.up && p >= q(*level) => Some((Direction::Up, Some(Direction::Up))),
-        Condition::Crosses { level, .. } if flags.down && p <= q(*level) => {
+        Condition::Crosses { level, .. } if flags.up && p >= at(*level) => Some((Direction::Up, Some(Direction::Up))),
+        Condition::Crosses { level, .. } if flags.down && p <= at(*level) => {
             Some((Direction::Down, Some(Direction::Down)))
         }
         Condition::Enters(r) if flags.up && inside(r) => Some((Direction::Up, None)),
@@ -181,11 +186,11 @@ pub(super) fn arm_edge(condition: &Condition, flags: &mut TermFlags, p: Q, h: Op
 pub(super) fn given_up(condition: &Condition, side: Direction, p: Q, h: Option<Hysteresis>) -> bool {
     match (condition, side) {
         (Condition::Crosses { level, .. }, Direction::Up) => {
-            let l = q(*level);
+            let l = at(*level);
             p < l && p <= l.minus(h_of(h, l))
         }
         (Condition::Crosses { level, .. }, Direction::Down) => {
-            let l = q(*level);
+            let l = at(*level);
             p > l && p >= l.plus(h_of(h, l))
         }
         (Condition::Enters(r), Direction::Up) => outside_by(*r, p, h),

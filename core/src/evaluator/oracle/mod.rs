@@ -7,6 +7,7 @@
 mod commands;
 mod conditions;
 mod fraction;
+mod indicators;
 mod repeat;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use self::{
     conditions::{is_edge, step_edge},
     fraction::{Q, q},
+    indicators::{Series, Which},
     repeat::combine,
 };
 use crate::{
@@ -37,6 +39,8 @@ struct Observed {
     ts: Timestamp,
     p: Q,
     session: Session,
+    /// The last point of a candle.
+    closing: bool,
 }
 
 #[derive(Clone)]
@@ -44,6 +48,26 @@ struct Market {
     settings: Instrument,
     observed: Vec<Observed>,
     held: Option<(Timestamp, Q)>,
+    series: BTreeMap<Which, Series>,
+    /// The last volume, and when that was, of all sessions or not.
+    volumes: BTreeMap<bool, Option<(Timestamp, Q)>>,
+}
+
+impl Market {
+    fn observe(&mut self, observed: Observed) {
+        self.observed.push(observed);
+        self.close_bars();
+    }
+
+    fn observe_tick(&mut self, ts: Timestamp, p: Q, tick: &Tick) {
+        self.observe(Observed { ts, p, session: tick.session, closing: false });
+        let Some(amount) = tick.day.volume else { return };
+        for (all, known) in &mut self.volumes {
+            if *all || tick.session == Session::Regular {
+                *known = Some((ts, q(amount)));
+            }
+        }
+    }
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "the flags of the text it is written from")]
@@ -110,7 +134,13 @@ fn exists(scope: SessionScope, session: Session) -> bool {
 
 impl Oracle {
     pub(super) fn new(instruments: Vec<Instrument>) -> Self {
-        let market = |settings: Instrument| Market { settings, observed: Vec::new(), held: None };
+        let market = |settings: Instrument| Market {
+            settings,
+            observed: Vec::new(),
+            held: None,
+            series: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+        };
         Self { markets: instruments.into_iter().map(|i| (i.symbol, market(i))).collect(), ..Self::default() }
     }
 
@@ -150,7 +180,7 @@ impl Oracle {
             if !market.observed.is_empty() {
                 return (Taken::No, None);
             }
-            market.observed.push(Observed { ts, p, session: tick.session });
+            market.observe_tick(ts, p, tick);
             self.arm_first(seen);
             return (Taken::Yes, None);
         }
@@ -168,7 +198,7 @@ impl Oracle {
             }
         }
         market.held = None;
-        market.observed.push(Observed { ts, p, session: tick.session });
+        market.observe_tick(ts, p, tick);
         (Taken::Yes, Some(seen))
     }
 
@@ -216,11 +246,11 @@ impl Oracle {
         }
         let count = points.len();
         for (i, (ts, p)) in points.into_iter().enumerate() {
+            let closing = i + 1 == count;
             if let Some(market) = self.markets.get_mut(&symbol) {
-                market.observed.push(Observed { ts, p, session: c.session });
+                market.observe(Observed { ts, p, session: c.session, closing });
             }
             self.within_candle = i > 0;
-            let closing = i + 1 == count;
             let (from, to) = (c.from, c.to);
             self.evaluate_all(&[Seen { symbol, ts, session: c.session }], |s| {
                 let counts = if s.activated > from { closing && s.activated < to } else { true };
@@ -244,6 +274,10 @@ impl Oracle {
         let price = |symbol| self.last(symbol, scope).filter(|o| self.fresh(symbol, o.ts, now)).map(|o| o.p);
         match *operand {
             Operand::Price(symbol) => price(symbol),
+            Operand::Indicator(symbol, indicator) => {
+                price(symbol)?;
+                self.indicator(symbol, scope, indicator, now)
+            }
             Operand::Ratio(a, b) => {
                 let (a, b) = (price(a)?, price(b)?);
                 (b != Q::ZERO).then(|| a.over(b))
@@ -254,6 +288,7 @@ impl Oracle {
     fn last_known(&self, operand: &Operand, scope: SessionScope) -> Option<Q> {
         match *operand {
             Operand::Price(symbol) => self.last(symbol, scope).map(|o| o.p),
+            Operand::Indicator(symbol, indicator) => self.indicator(symbol, scope, indicator, self.rx),
             Operand::Ratio(..) => self.value(operand, scope, self.rx),
         }
     }
@@ -286,18 +321,18 @@ impl Oracle {
         let mut directions = Vec::new();
         let mut event = None;
         for (term, flags) in rule.terms.iter().zip(&mut s.terms) {
-            let value = self.value(&term.operand, rule.session, now);
+            let value = self.value(&term.operand, rule.session, now).zip(self.settled(term, rule.session, now));
             let mut truth = None;
             let mut direction = None;
-            if let Some(p) = value {
-                if is_edge(&term.condition) {
+            if let Some((p, condition)) = value {
+                if is_edge(&condition) {
                     if seen.iter().any(|o| term.operand.symbols().any(|symbol| symbol == o.symbol)) {
-                        let happened = step_edge(&term.condition, flags, p, rule.hysteresis);
+                        let happened = step_edge(&condition, flags, p, rule.hysteresis);
                         event = event.or(happened);
                     }
                     truth = Some(true);
                 } else if !silent {
-                    (truth, direction) = self.judge(&term.condition, &term.operand, flags, p, now, &rule);
+                    (truth, direction) = self.judge(&condition, &term.operand, flags, p, now, &rule);
                 }
             }
             truths.push(truth);

@@ -97,7 +97,8 @@ impl Oracle {
         self.mind_gap(s, rule, now);
         let term = &rule.terms[edge];
         let Some(p) = self.value(&term.operand, rule.session, now) else { return };
-        let ended = |side| !others || given_up(&term.condition, side, p, rule.hysteresis);
+        let Some(condition) = self.settled(term, rule.session, now) else { return };
+        let ended = |side| !others || given_up(&condition, side, p, rule.hysteresis);
         s.wait_up = s.wait_up.filter(|_| !ended(Direction::Up));
         s.wait_down = s.wait_down.filter(|_| !ended(Direction::Down));
         match event {

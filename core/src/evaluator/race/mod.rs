@@ -23,7 +23,7 @@ use crate::{
     firing::Firing,
     instrument::{FeedId, Instrument, Symbol},
     price::Price,
-    tick::{Candle, Session, Tick},
+    tick::{Candle, DayStats, Session, Tick},
     time::{Span, Timestamp},
 };
 
@@ -76,7 +76,9 @@ impl Race {
     }
 
     fn tick(&self, quote: &Quote) -> Tick {
+        let day = DayStats { volume: quote.volume.map(|v| Price::new(v.into())), ..DayStats::default() };
         Tick {
+            day,
             exchange_time: quote.age.map(|age| Timestamp::from_micros(self.now.as_micros() - age * 1_000_000)),
             session: quote.session,
             ..Tick::new(symbol(quote.market), self.price(quote.market, quote.price), FeedId::Tape, self.now)
@@ -200,6 +202,22 @@ impl Race {
             .collect()
     }
 
+    fn history(&mut self, market: usize, back: i64, length: i64, bars: &[[i64; 3]], session: Session) {
+        let first = (self.now.as_seconds() - back).div_euclid(length) * length;
+        let candle = |(place, [open, close, wick]): (i64, &[i64; 3])| Candle {
+            from: Timestamp::from_seconds(first + place * length),
+            to: Timestamp::from_seconds(first + (place + 1) * length),
+            open: self.price(market, *open),
+            high: self.price(market, open.max(close) + wick),
+            low: self.price(market, open.min(close) - wick),
+            close: self.price(market, *close),
+            session,
+        };
+        let candles: Vec<Candle> = (0..).zip(bars).map(candle).collect();
+        self.fast.on_history(symbol(market), &candles, self.now);
+        self.slow.history(symbol(market), &candles, self.now);
+    }
+
     fn take(&mut self, input: &Input, out: &mut Vec<Firing>) {
         let change = match input.clone() {
             Input::Ticks(quotes) => {
@@ -214,6 +232,9 @@ impl Race {
             Input::Split { market, ratio } => {
                 self.scale[market] *= ratio;
                 return self.split(symbol(market), ratio);
+            }
+            Input::History { market, back, length, bars, session } => {
+                return self.history(market, back, length, &bars, session);
             }
             Input::Cut => return self.cut(),
             Input::Restart => return self.restart(),

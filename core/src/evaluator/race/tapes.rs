@@ -5,9 +5,10 @@ use rust_decimal::Decimal;
 
 use crate::{
     condition::{
-        Anchor, Comparison, Condition, Crossing, Family, Hysteresis, Join, Operand, PriceRange, Repeat, Rule,
+        Anchor, Comparison, Condition, Crossing, Family, Hysteresis, Join, Level, Operand, PriceRange, Repeat, Rule,
         SessionScope, Sign, Term,
     },
+    indicator::{Bars, Indicator, Measure},
     instrument::{Instrument, Symbol},
     price::Price,
     tick::Session,
@@ -43,6 +44,14 @@ pub(super) enum Input {
         market: usize,
         ratio: Decimal,
     },
+    /// Candles of so many seconds, the first one so many seconds ago.
+    History {
+        market: usize,
+        back: i64,
+        length: i64,
+        bars: Vec<[i64; 3]>,
+        session: Session,
+    },
     /// What changed is written down.
     Cut,
     Restart,
@@ -58,6 +67,7 @@ pub(super) struct Quote {
     /// Seconds of source time before the receive time, where the source gives one.
     pub(super) age: Option<i64>,
     pub(super) session: Session,
+    pub(super) volume: Option<i64>,
 }
 
 pub(super) fn symbol(market: usize) -> Symbol {
@@ -83,15 +93,59 @@ fn session() -> impl Strategy<Value = Session> {
 
 fn quote(market: usize) -> impl Strategy<Value = Quote> {
     let age = prop_oneof![6 => Just(None), 4 => (0_i64..4).prop_map(Some), 1 => (-90_i64..0).prop_map(Some), 1 => (5_i64..200).prop_map(Some)];
-    (prop_oneof![8 => 194_i64..=206, 1 => 180_i64..=220, 1 => -1_i64..=1], age, session())
-        .prop_map(move |(price, age, session)| Quote { market, price, age, session })
+    let volume = prop::option::weighted(0.3, 0_i64..10);
+    (prop_oneof![8 => 194_i64..=206, 1 => 180_i64..=220, 1 => -1_i64..=1], age, session(), volume)
+        .prop_map(move |(price, age, session, volume)| Quote { market, price, age, session, volume })
 }
 
 fn operand() -> impl Strategy<Value = Operand> {
     prop_oneof![
         6 => (0_usize..3).prop_map(|m| Operand::Price(symbol(m))),
+        2 => ((0_usize..3), indicator(true)).prop_map(|(m, i)| Operand::Indicator(symbol(m), i)),
         1 => prop_oneof![Just((0, 1)), Just((1, 0)), Just((2, 0))].prop_map(|(a, b)| Operand::Ratio(symbol(a), symbol(b))),
     ]
+}
+
+fn bars(least: u16) -> impl Strategy<Value = Bars> {
+    let length = prop::sample::select(vec![5, 10, 20]).prop_map(Span::from_seconds);
+    (least..4_u16, length).prop_map(|(count, length)| Bars { count, length })
+}
+
+/// Such as may stand on the left, where `any`; else such as are prices.
+fn indicator(any: bool) -> BoxedStrategy<Indicator> {
+    let width = || prop::sample::select(vec!["0.5", "1", "2"]).prop_map(|k| k.parse::<Decimal>().unwrap());
+    let priced = prop_oneof![
+        2 => bars(1).prop_map(Indicator::Sma),
+        2 => bars(1).prop_map(Indicator::Ema),
+        1 => (bars(2), width()).prop_map(|(bars, k)| Indicator::BbUpper(bars, k)),
+        1 => (bars(2), width()).prop_map(|(bars, k)| Indicator::BbLower(bars, k)),
+    ];
+    if !any {
+        return priced.boxed();
+    }
+    prop_oneof![2 => priced, 2 => bars(2).prop_map(Indicator::Rsi), 1 => Just(Indicator::Volume)].boxed()
+}
+
+/// What a comparison or a crossing may have on its right: a number, or an indicator of the same kind.
+fn target(operand: Operand) -> BoxedStrategy<Level> {
+    let number = level(operand).prop_map(Level::Price);
+    match operand.measure() {
+        Some(Measure::Price) => prop_oneof![2 => number, 1 => indicator(false).prop_map(Level::Indicator)].boxed(),
+        Some(Measure::Index) => {
+            prop_oneof![3 => number, 1 => bars(2).prop_map(|b| Level::Indicator(Indicator::Rsi(b)))].boxed()
+        }
+        Some(Measure::Volume) | None => number.boxed(),
+    }
+}
+
+/// The numbers that conditions on this operand are about: near 100, for a ratio near 1, for an index from 20 to 80.
+fn number(operand: Operand, n: i64) -> Price {
+    match operand.measure() {
+        Some(Measure::Price) => halves(n),
+        Some(Measure::Index) => Price::new(Decimal::from((n - 195) * 6 + 20)),
+        Some(Measure::Volume) => Price::new(Decimal::from(n - 195)),
+        None => Price::new(Decimal::new(n * 5, 3)),
+    }
 }
 
 fn sign() -> impl Strategy<Value = Sign> {
@@ -106,20 +160,14 @@ fn seconds(low: i64, high: i64) -> impl Strategy<Value = Span> {
     (low..high).prop_map(Span::from_seconds)
 }
 
-/// Levels near 100, for a ratio near 1.
+/// Levels.
 fn level(operand: Operand) -> impl Strategy<Value = Price> + Clone {
-    (195_i64..=205).prop_map(move |n| match operand {
-        Operand::Price(_) => halves(n),
-        Operand::Ratio(..) => Price::new(Decimal::new(n * 5, 3)),
-    })
+    (195_i64..=205).prop_map(move |n| number(operand, n))
 }
 
 fn range(operand: Operand) -> impl Strategy<Value = PriceRange> {
     (195_i64..=202, 1_i64..6).prop_map(move |(n, width)| {
-        let at = |n: i64| match operand {
-            Operand::Price(_) => halves(n),
-            Operand::Ratio(..) => Price::new(Decimal::new(n * 5, 3)),
-        };
+        let at = |n: i64| number(operand, n);
         PriceRange { lower: at(n), upper: at(n + width) }
     })
 }
@@ -131,8 +179,16 @@ fn level_condition(o: Operand) -> BoxedStrategy<Condition> {
         Just(Comparison::Below),
         Just(Comparison::AtMost)
     ];
+    if matches!(o, Operand::Indicator(..)) {
+        return prop_oneof![
+            3 => (cmp, target(o)).prop_map(|(cmp, level)| Condition::Compare { cmp, level }),
+            1 => range(o).prop_map(Condition::In),
+            1 => range(o).prop_map(Condition::Outside),
+        ]
+        .boxed();
+    }
     let plain = prop_oneof![
-        3 => (cmp, level(o)).prop_map(|(cmp, level)| Condition::Compare { cmp, level }),
+        3 => (cmp, target(o)).prop_map(|(cmp, level)| Condition::Compare { cmp, level }),
         1 => range(o).prop_map(Condition::In),
         1 => range(o).prop_map(Condition::Outside),
         1 => (sign(), percent(), level(o)).prop_map(|(sign, percent, reference)| Condition::PercentFrom { sign, percent, reference }),
@@ -151,7 +207,7 @@ fn level_condition(o: Operand) -> BoxedStrategy<Condition> {
 fn edge_condition(o: Operand) -> BoxedStrategy<Condition> {
     let way = prop_oneof![Just(Crossing::Up), Just(Crossing::Down), Just(Crossing::Either)];
     prop_oneof![
-        3 => (way, level(o)).prop_map(|(direction, level)| Condition::Crosses { direction, level }),
+        3 => (way, target(o)).prop_map(|(direction, level)| Condition::Crosses { direction, level }),
         1 => range(o).prop_map(Condition::Enters),
         1 => range(o).prop_map(Condition::Exits),
     ]
@@ -176,7 +232,12 @@ fn move_condition(o: Operand) -> BoxedStrategy<Condition> {
 }
 
 fn term(family: Family) -> impl Strategy<Value = Term> {
-    operand().prop_flat_map(move |operand| {
+    let fits = move |operand: &Operand| match operand {
+        Operand::Price(_) | Operand::Ratio(..) => true,
+        Operand::Indicator(_, Indicator::Volume) => family == Family::Level,
+        Operand::Indicator(..) => family != Family::Move,
+    };
+    operand().prop_filter("asked of such an operand", fits).prop_flat_map(move |operand| {
         let condition = match family {
             Family::Level => level_condition(operand),
             Family::Edge => edge_condition(operand),
@@ -252,6 +313,7 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
     let id = || 1_i64..4;
     let bar = (0_i64..20, 3_i64..15, 194_i64..=206, 194_i64..=206, 0_i64..6)
         .prop_map(|(gap, length, open, close, wick)| [gap, length, open, close, wick]);
+    let bar_ = (194_i64..=206, 194_i64..=206, -1_i64..6).prop_map(|(open, close, wick)| [open, close, wick]);
     prop_oneof![
         30 => (0_usize..3).prop_flat_map(quote).prop_map(|q| Input::Ticks(vec![q])),
         4 => (quote(0), quote(1)).prop_map(|(a, b)| Input::Ticks(vec![a, b])),
@@ -267,6 +329,8 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         1 => id().prop_map(Input::Delete),
         1 => (0_usize..3, prop_oneof![Just("2"), Just("0.5"), Just("4")])
             .prop_map(|(market, ratio)| Input::Split { market, ratio: ratio.parse().unwrap() }),
+        2 => (0_usize..3, 0_i64..120, prop::sample::select(vec![5, 10, 20, 7]), prop::collection::vec(bar_, 1..8), session())
+            .prop_map(|(market, back, length, bars, session)| Input::History { market, back, length, bars, session }),
         4 => Just(Input::Restart),
         2 => Just(Input::Cut),
         2 => Just(Input::Crash),
