@@ -252,7 +252,7 @@ impl PartialEq for Firing {
 
 impl Eq for Firing {}
 
-/// As [`Wire`] reads it.
+/// As `Wire` reads it.
 impl Serialize for Firing {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let told = self.told();

@@ -6,7 +6,7 @@ use super::{
     bars::{GaugeId, Gauges, Tracks},
     cut::InstrumentMemory,
     exact,
-    index::Watchlist,
+    index::{Near, Reached, Watchlist},
     slot::Slot,
     state::{Leg, counts, side},
     step::Seen,
@@ -78,7 +78,7 @@ impl Rejection {
 /// One instrument as the evaluator sees it. What every tick reads comes first and lies together: with thousands of instruments,
 /// fetching it is most of what a tick costs.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(super) struct Market {
     /// False while only an alert has named it.
     listed: bool,
@@ -89,13 +89,15 @@ pub(super) struct Market {
     reach: Reach,
     /// All sessions; absent as long as only the regular one was seen, which is then the same.
     pub(super) extended: Option<Box<Track>>,
+    /// What is nearest in `watch`, where every tick looks.
+    near: [Near; 2],
     outlier_pct: Option<Decimal>,
     held: Option<(Timestamp, Price)>,
     pub(super) regular: Track,
     /// Closed bars and what is computed from them; absent while no alert asks.
     pub(super) gauges: Option<Box<Gauges>>,
     /// Alerts that see the regular session, and those that see all.
-    pub(super) watch: [Watchlist; 2],
+    watch: [Watchlist; 2],
     outlier_window: Span,
     pub(super) delay: Span,
     days: TradingDays,
@@ -136,6 +138,7 @@ impl Market {
             held: None,
             seq: 0,
             reach: Reach::default(),
+            near: [Near::default(); 2],
             watch: [Watchlist::default(), Watchlist::default()],
             dirty: false,
         };
@@ -165,15 +168,16 @@ impl Market {
         gauges.follow(scope, indicator, tracks)
     }
 
-    /// Where an alert stands that waits for something of this instrument: beside its price, or beside its volume.
-    pub(super) fn watchlist(&mut self, scope: SessionScope, slot: &Slot) -> &mut Watchlist {
+    /// Lets `work` change the list in which an alert stands that waits for something of this instrument: beside its price, or
+    /// beside its volume.
+    pub(super) fn rewatch_for(&mut self, scope: SessionScope, slot: &Slot, work: impl FnOnce(&mut Watchlist)) {
         if let Some(gauges) = &mut self.gauges
             && let [Leg::Gauged { value: Some(id), .. }] = *slot.legs()
             && gauges.indicator(id) == Some(Indicator::Volume)
         {
-            return gauges.watch(scope);
+            return work(gauges.watch(scope));
         }
-        &mut self.watch[side(scope)]
+        self.rewatch(scope, work);
     }
 
     /// Forgets the bars that no alert needs.
@@ -215,9 +219,31 @@ impl Market {
     #[inline]
     pub(super) fn is_quiet(&self, seen: &Seen) -> bool {
         let quiet =
-            |scope| !counts(scope, seen.session) || self.watch[side(scope)].is_quiet(self.track(scope).key, seen.ts);
+            |scope| !counts(scope, seen.session) || self.near[side(scope)].is_quiet(self.track(scope).key, seen.ts);
         let rests = self.gauges.as_ref().is_none_or(|gauges| gauges.is_quiet(seen.ts, seen.session));
         quiet(SessionScope::Regular) && quiet(SessionScope::Extended) && rests
+    }
+
+    /// The alerts that see this scope of sessions.
+    pub(super) const fn watch(&self, scope: SessionScope) -> &Watchlist {
+        &self.watch[side(scope)]
+    }
+
+    /// Lets `work` change which alerts see this scope of sessions.
+    pub(super) fn rewatch(&mut self, scope: SessionScope, work: impl FnOnce(&mut Watchlist)) {
+        let watch = &mut self.watch[side(scope)];
+        work(watch);
+        self.near[side(scope)] = watch.near();
+    }
+
+    /// Names everybody whom what was just seen can concern ([`Watchlist::concerned`]).
+    pub(super) fn concerned(&mut self, seen: &Seen, mut name: impl FnMut(u32, Reached)) {
+        for scope in [SessionScope::Regular, SessionScope::Extended] {
+            let key = self.track(scope).key;
+            if counts(scope, seen.session) && !self.near[side(scope)].is_quiet(key, seen.ts) {
+                self.rewatch(scope, |watch| watch.concerned(key, seen.ts, &mut name));
+            }
+        }
     }
 
     /// The last observation of any session.

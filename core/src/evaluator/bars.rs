@@ -317,7 +317,7 @@ impl Gauges {
     pub(super) fn is_quiet(&self, ts: Timestamp, session: Session) -> bool {
         let quiet = |scope: SessionScope| {
             let volume = self.last_volume(scope).map_or(0, |amount| key(amount.decimal()));
-            !counts(scope, session) || self.watch[side(scope)].is_quiet(volume, ts)
+            !counts(scope, session) || self.watch[side(scope)].near().is_quiet(volume, ts)
         };
         self.changed.is_empty() && quiet(SessionScope::Regular) && quiet(SessionScope::Extended)
     }
@@ -327,7 +327,7 @@ impl Gauges {
         for scope in [SessionScope::Regular, SessionScope::Extended] {
             let volume = self.last_volume(scope).map_or(0, |amount| key(amount.decimal()));
             let watch = &mut self.watch[side(scope)];
-            if counts(scope, session) && !watch.is_quiet(volume, ts) {
+            if counts(scope, session) && !watch.near().is_quiet(volume, ts) {
                 watch.concerned(volume, ts, &mut name);
             }
         }

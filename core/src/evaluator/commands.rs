@@ -7,7 +7,7 @@ use super::{
     admission::Market,
     bars::GaugeId,
     cut::{AlertMemory, Cut},
-    index::Plan,
+    index::{Plan, Watchlist},
     place,
     slot::Opened,
     state::{Leg, Life, Memory, counts, evaluated_text, is_price},
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     alert::{Alert, AlertChange, AlertId},
-    condition::{Condition, Hysteresis, Level, Operand, PriceRange},
+    condition::{Condition, Hysteresis, Level, Operand, PriceRange, SessionScope},
     firing::Firing,
     indicator::Measure,
     instrument::{Instrument, Symbol},
@@ -197,8 +197,9 @@ impl Evaluator {
     /// The first price of an instrument came too late to be judged: it only arms, and only terms on that instrument alone.
     pub(super) fn arm_by_first(&mut self, seen: Seen) {
         // Before its first price, everybody looks at every price of an instrument.
-        let watch = &self.markets[seen.market as usize].watch;
-        let numbers: Vec<u32> = watch.iter().flat_map(super::index::Watchlist::always).collect();
+        let market = &self.markets[seen.market as usize];
+        let watches = [SessionScope::Regular, SessionScope::Extended].map(|scope| market.watch(scope));
+        let numbers: Vec<u32> = watches.into_iter().flat_map(Watchlist::always).collect();
         for number in numbers {
             let Some(slot) = &mut self.slots[number as usize] else { continue };
             let (old, options) = (slot.plan(), slot.options());

@@ -283,35 +283,41 @@ fn edge_plan(edge: &Edge, flags: &TermMemory, hysteresis: Option<Hysteresis>, pr
 /// Later than any observation.
 const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
-/// The alerts that look at one instrument, by what they wait for.
-#[derive(Debug)]
-#[repr(C)]
-pub(super) struct Watchlist {
-    /// The lowest of `ups`.
+/// What a price has to reach before it concerns anybody.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Near {
+    /// The lowest key above.
     above: i64,
-    /// The highest of `downs`.
+    /// The highest key below.
     below: i64,
-    /// The earliest of `due`; before any time while `always` has an entry.
+    /// The earliest time from which any price does; before any time while somebody looks at every price.
     soonest: Timestamp,
+}
+
+impl Default for Near {
+    fn default() -> Self {
+        Self { above: i64::MAX, below: i64::MIN, soonest: NEVER }
+    }
+}
+
+impl Near {
+    /// Whether a price of this key, observed at `ts`, concerns nobody.
+    #[inline]
+    pub(super) const fn is_quiet(&self, key: i64, ts: Timestamp) -> bool {
+        key < self.above && key > self.below && ts.as_micros() < self.soonest.as_micros()
+    }
+}
+
+/// The alerts that look at one instrument, by what they wait for.
+#[derive(Debug, Default)]
+pub(super) struct Watchlist {
+    /// Kept in step with the lists.
+    near: Near,
     ups: Levels,
     /// Their keys are turned round, so that the one nearest to the price is the lowest here, too.
     downs: Levels,
     due: BTreeSet<(Timestamp, u32)>,
     always: BTreeSet<u32>,
-}
-
-impl Default for Watchlist {
-    fn default() -> Self {
-        Self {
-            above: i64::MAX,
-            below: i64::MIN,
-            soonest: NEVER,
-            ups: Levels::default(),
-            downs: Levels::default(),
-            due: BTreeSet::new(),
-            always: BTreeSet::new(),
-        }
-    }
 }
 
 impl Watchlist {
@@ -325,11 +331,11 @@ impl Watchlist {
             Plan::Watch { up, down, due } => {
                 if let Some(key) = up {
                     self.ups.insert(key, slot);
-                    self.above = self.above.min(key);
+                    self.near.above = self.near.above.min(key);
                 }
                 if let Some(key) = down {
                     self.downs.insert(-key, slot);
-                    self.below = self.below.max(key);
+                    self.near.below = self.near.below.max(key);
                 }
                 if let Some(at) = due {
                     self.due.insert((at, slot));
@@ -364,21 +370,21 @@ impl Watchlist {
     }
 
     fn settle_up(&mut self) {
-        self.above = self.ups.lowest().unwrap_or(i64::MAX);
+        self.near.above = self.ups.lowest().unwrap_or(i64::MAX);
     }
 
     fn settle_down(&mut self) {
-        self.below = self.downs.lowest().map_or(i64::MIN, |key| -key);
+        self.near.below = self.downs.lowest().map_or(i64::MIN, |key| -key);
     }
 
     fn settle_time(&mut self) {
         let first = || self.due.first().map_or(NEVER, |first| first.0);
-        self.soonest = if self.always.is_empty() { first() } else { Timestamp::from_micros(i64::MIN) };
+        self.near.soonest = if self.always.is_empty() { first() } else { Timestamp::from_micros(i64::MIN) };
     }
 
-    /// Whether a price of this key, observed at `ts`, concerns nobody.
-    pub(super) const fn is_quiet(&self, key: i64, ts: Timestamp) -> bool {
-        key < self.above && key > self.below && ts.as_micros() < self.soonest.as_micros()
+    /// What a price has to reach before it concerns anybody.
+    pub(super) const fn near(&self) -> Near {
+        self.near
     }
 
     /// Whom it concerns all the same, whatever the price.
@@ -389,16 +395,16 @@ impl Watchlist {
     /// Names everybody whom a price of this key, observed at `ts`, can concern; some perhaps twice. Levels that were reached
     /// are taken out of the list, and are named as such.
     pub(super) fn concerned(&mut self, key: i64, ts: Timestamp, mut name: impl FnMut(u32, Reached)) {
-        if key >= self.above {
+        if key >= self.near.above {
             self.ups.pop(key, |slot| name(slot, Reached::Up));
             self.settle_up();
         }
-        if key <= self.below {
+        if key <= self.near.below {
             self.downs.pop(-key, |slot| name(slot, Reached::Down));
             self.settle_down();
         }
         self.always.iter().for_each(|&slot| name(slot, Reached::Nothing));
-        if ts >= self.soonest {
+        if ts >= self.near.soonest {
             self.due.range(..=(ts, u32::MAX)).for_each(|&(_, slot)| name(slot, Reached::Nothing));
         }
     }

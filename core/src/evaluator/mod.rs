@@ -46,13 +46,12 @@ use self::{
     numbers::Numbers,
     quick::QuickMap,
     slot::Slot,
-    state::{Leg, counts, is_joint, side},
+    state::{Leg, is_joint},
     step::{End, Occasion, Readings, Scene, Seen},
     style::Styles,
 };
 use crate::{
     alert::{Alert, AlertId, AlertState},
-    condition::SessionScope,
     firing::{Firing, TermLevels},
     instrument::{FeedId, Instrument, Symbol},
     tick::{Candle, Tick},
@@ -397,14 +396,7 @@ impl Evaluator {
                     }
                 }
             }
-            for scope in [SessionScope::Regular, SessionScope::Extended] {
-                let key = market.track(scope).key;
-                let watch = &mut market.watch[side(scope)];
-                if !counts(scope, seen.session) || watch.is_quiet(key, seen.ts) {
-                    continue;
-                }
-                watch.concerned(key, seen.ts, |number, reached| visits.push((number, reached)));
-            }
+            market.concerned(seen, |number, reached| visits.push((number, reached)));
         }
         if !visits.is_empty() {
             self.in_order(&mut visits);
@@ -519,9 +511,10 @@ impl Evaluator {
         slot.set_plan(plan);
         let scope = slot.scope();
         let change = |market: &mut Market| {
-            let watch = market.watchlist(scope, slot);
-            watch.remove(number, old);
-            watch.add(number, plan);
+            market.rewatch_for(scope, slot, |watch| {
+                watch.remove(number, old);
+                watch.add(number, plan);
+            });
         };
         if let [Leg::One(only)] = *slot.legs() {
             change(&mut self.markets[only as usize]);
