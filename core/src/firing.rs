@@ -224,6 +224,13 @@ impl Firing {
         }
     }
 
+    /// Writes the words out with a remark behind the reason: what the evaluator cannot know, such as whose price it was.
+    pub fn remark(&mut self, remark: &str) {
+        let mut told = Arc::unwrap_or_clone(self.told());
+        told.reason.push_str(remark);
+        self.story = told.into();
+    }
+
     /// The user's note.
     pub fn note(&self) -> Option<&str> {
         match &self.story.0 {

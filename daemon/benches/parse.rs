@@ -100,8 +100,8 @@ fn value(frame: &str) -> Option<Value> {
     serde_json::from_str(frame).ok()
 }
 
-/// Fills the allocator's lists, and keeps something above them: or it gives the end of the heap back to the system with every
-/// `Value` that is dropped, and the yardstick is made of system calls.
+/// Fills the allocator's lists, and keeps something above them. Without it a `Value` took up to seven times as long, probably since
+/// the end of the heap was given back to the system again and again: no fair yardstick.
 fn warm_up(frames: &[(String, Timestamp)]) -> Vec<u8> {
     let values: Vec<Option<Value>> = frames.iter().map(|(frame, _)| value(frame)).collect();
     let pin = Vec::with_capacity(4_096);

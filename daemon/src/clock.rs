@@ -1,55 +1,108 @@
 //! The only place that asks the time. Roles get a [`Clock`]; tests get one that stands still until told otherwise.
+//!
+//! Wall time at the start plus monotonic time, set forward whenever the wall clock is ahead of that, never back
+//! (docs/alerts.md, B16.3). Monotonic time stands still while the machine is suspended, and so do all timers of this process;
+//! [`watch_jumps`] notices, and whoever holds a connection opened before lets go of it.
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 #[cfg(test)]
 use bellwether_core::time::Span;
 use bellwether_core::time::Timestamp;
+use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// How often the two clocks are compared.
+const LOOK: Duration = Duration::from_secs(2);
+/// From which difference time has jumped.
+const JUMP: i64 = 5_000_000;
+/// From which delay of a look the process must have been stopped.
+const STOPPED: i64 = 30_000_000;
 
 /// Tells the time in UTC and never goes backwards, also where the system's clock is set back.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
-    /// The latest time told, in microseconds.
-    latest: Arc<AtomicI64>,
+    /// The wall clock's time when `origin` was, in microseconds, as far ahead as it ever was; by hand: the time itself.
+    base: Arc<AtomicI64>,
+    origin: Instant,
     by_hand: bool,
 }
 
 impl Clock {
-    /// The system's wall clock, held where it is while the system's goes back.
+    /// The system's wall clock; where that is set back, time goes on from where it was.
     pub(crate) fn system() -> Self {
-        Self { latest: Arc::new(AtomicI64::new(i64::MIN)), by_hand: false }
+        Self { base: Arc::new(AtomicI64::new(i64::MIN)), origin: Instant::now(), by_hand: false }
     }
 
     /// A clock that shows `at` until it is [moved](Self::advance).
     #[cfg(test)]
     pub(crate) fn by_hand(at: Timestamp) -> Self {
-        Self { latest: Arc::new(AtomicI64::new(at.as_micros())), by_hand: true }
+        Self { base: Arc::new(AtomicI64::new(at.as_micros())), origin: Instant::now(), by_hand: true }
     }
 
     /// The present.
     pub(crate) fn now(&self) -> Timestamp {
         if self.by_hand {
-            return Timestamp::from_micros(self.latest.load(Ordering::SeqCst));
+            return Timestamp::from_micros(self.base.load(Ordering::SeqCst));
         }
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let wall = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
-        let before = self.latest.fetch_max(wall, Ordering::SeqCst);
-        Timestamp::from_micros(wall.max(before))
+        let steady = micros(self.origin.elapsed());
+        let base = wall() - steady;
+        let before = self.base.fetch_max(base, Ordering::SeqCst);
+        Timestamp::from_micros(base.max(before) + steady)
     }
 
     /// Moves a clock by hand forward; the system's clock stays as it is.
     #[cfg(test)]
     pub(crate) fn advance(&self, span: Span) {
         if self.by_hand {
-            self.latest.fetch_add(span.as_micros(), Ordering::SeqCst);
+            self.base.fetch_add(span.as_micros(), Ordering::SeqCst);
         }
+    }
+}
+
+/// What the system's wall clock shows, in microseconds since 1970.
+fn wall() -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    micros(since)
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
+}
+
+/// By how many seconds the wall clock went another way than monotonic time between two looks, where that is a jump: a suspend, a clock that
+/// was set, or a process that was stopped for a while.
+fn jumped(wall: i64, steady: i64) -> Option<i64> {
+    let difference = wall.saturating_sub(steady);
+    if difference.saturating_abs() > JUMP {
+        return Some(difference / 1_000_000);
+    }
+    (steady > STOPPED).then_some(steady / 1_000_000)
+}
+
+/// Counts the jumps of time until told to stop. Connections that were open before one are not to be trusted.
+pub(crate) async fn watch_jumps(jumps: watch::Sender<u64>, stop: CancellationToken) {
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut before = (wall(), Instant::now());
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = look.tick() => {}
+        }
+        let now = (wall(), Instant::now());
+        if let Some(by) = jumped(now.0.saturating_sub(before.0), micros(now.1.duration_since(before.1))) {
+            tracing::warn!("time has jumped by {by} s: connections are opened anew");
+            jumps.send_modify(|count| *count += 1);
+        }
+        before = now;
     }
 }
 
@@ -61,11 +114,39 @@ mod tests {
     fn time_never_goes_back() {
         let clock = Clock::system();
         let first = clock.now();
-        clock.latest.fetch_add(60_000_000, Ordering::SeqCst);
+        clock.base.fetch_add(60_000_000, Ordering::SeqCst);
         assert!(clock.now() >= first.plus(Span::from_seconds(60)), "a clock that was ahead must not be set back");
         let still = Clock::by_hand(first);
         assert_eq!(still.now(), first);
         still.advance(Span::from_seconds(5));
         assert_eq!(still.now(), first.plus(Span::from_seconds(5)));
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_stop_time() {
+        let clock = Clock::system();
+        clock.now();
+        // As if the wall clock had been an hour ahead until now.
+        clock.base.fetch_add(3_600_000_000, Ordering::SeqCst);
+        let first = clock.now();
+        while clock.now() == first {
+            std::hint::spin_loop();
+        }
+        assert!(clock.now() > first);
+    }
+
+    #[test]
+    fn a_suspend_a_setting_and_a_stop_are_jumps_and_a_slow_machine_is_none() {
+        const S: i64 = 1_000_000;
+        for (wall, steady, expected) in [
+            (2 * S, 2 * S, None),
+            (9 * S, 9 * S, None),
+            (6 * S, 2 * S, None),
+            (28_802 * S, 2 * S, Some(28_800)),   // a suspend of eight hours
+            (-86_398 * S, 2 * S, Some(-86_400)), // set back by a day
+            (600 * S, 600 * S, Some(600)),       // stopped for ten minutes
+        ] {
+            assert_eq!(jumped(wall, steady), expected, "{wall} {steady}");
+        }
     }
 }

@@ -41,16 +41,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, watch_jumps},
     evaluate::Evaluate,
     gateway,
     history::{Days, History},
     ingest,
-    links::{BATCHES, CHANGES, EVENTS, TICKS},
+    links::{BATCHES, CHANGES, EVENTS, Notices, TICKS},
     metrics::Metrics,
     notify,
     presence::Presence,
-    provider::Providers,
+    provider::{Priority, Providers},
     record,
     store::Store,
 };
@@ -60,6 +60,8 @@ const PORT: u16 = 8000;
 /// How much of the past a simulated market is given for its charts, in minutes; before the last [`FINE_PAST`] of these, one bar
 /// stands for five minutes.
 const SIMULATED_PAST: u32 = 24 * 60;
+/// The minutes of a week: the most that are fetched of a gap.
+const GAP: u32 = 7 * 24 * 60;
 /// How many of the last minutes have a bar each.
 const FINE_PAST: usize = 3 * 60;
 
@@ -120,11 +122,12 @@ impl Daemon {
         let address = listener.local_addr().context("the listener has no address")?;
 
         let assigned = ingest::assign(&config, &Catalog::builtin());
-        let catalog = Arc::new(Catalog::new(assigned.0.iter().cloned()));
+        let catalog = Arc::new(Catalog::new(assigned.instruments.iter().cloned()));
         let store = Store::open(&data)?;
         let alerts = store.alerts().await?;
         let memory = store.memory().await?;
-        let evaluator = Evaluator::restore(assigned.0.iter().cloned(), alerts, memory);
+        let evaluator = Evaluator::restore(assigned.instruments.iter().cloned(), alerts, memory);
+        let known = known(&evaluator, &assigned.instruments, simulated);
 
         let (ticks_tx, ticks) = mpsc::channel(TICKS); // full: the feed waits, TCP pushes back
         let (changes_tx, changes) = mpsc::channel(CHANGES); // full: the request waits
@@ -163,12 +166,16 @@ impl Daemon {
             ("notify", Ok(()))
         });
 
+        let notices = notices(&channels);
+        let (watched_tx, watched) = watch::channel(Arc::new(evaluator.watched()));
         let evaluate = Evaluate {
             evaluator,
-            instruments: by_symbol(&assigned.0),
+            instruments: by_symbol(&assigned.instruments),
             batches: batches_tx,
             events: events_tx.clone(),
             trades: trades_tx,
+            watched: watched_tx,
+            notices: Arc::clone(&notices),
             days: days.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
@@ -207,7 +214,7 @@ impl Daemon {
             ("gateway", Ok(()))
         });
 
-        let completing = days.run(history, Arc::clone(&catalog), clock.clone(), stop.clone());
+        let completing = days.run(history.clone(), Arc::clone(&catalog), clock.clone(), stop.clone());
         roles.spawn(async move {
             completing.await;
             ("days", Ok(()))
@@ -215,14 +222,30 @@ impl Daemon {
 
         // The feeds last: no price before somebody listens.
         let (news_tx, news) = mpsc::channel(ingest::desk::NEWS); // full: the feed waits, TCP pushes back
-        let (wanted_tx, wanted) = watch::channel(ingest::desk::Wanted::default());
-        let desk = ingest::desk::Desk { observations: ticks_tx, events: events_tx, wanted: wanted_tx };
-        roles.spawn(async move { ("desk", desk.run(news).await) });
+        let (wanted_tx, wanted) = watch::channel(assigned.wanted());
+        let (jumps_tx, jumps) = watch::channel(0);
+        let desk = ingest::desk::Deps {
+            observations: ticks_tx,
+            events: events_tx,
+            wanted: wanted_tx,
+            watched,
+            notices,
+            fetch_gap: fetch_gap(history),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        };
+        let desk = ingest::desk::run(assigned.routes(), known, news, desk);
+        roles.spawn(async move { ("desk", desk.await) });
+        let jumping = watch_jumps(jumps_tx, stop.clone());
+        roles.spawn(async move {
+            jumping.await;
+            ("clock", Ok(()))
+        });
         let context = ingest::Context {
             providers,
-            catalog,
             news: news_tx,
             wanted,
+            jumps,
             clock: clock.clone(),
             metrics,
             stop: stop.clone(),
@@ -230,7 +253,7 @@ impl Daemon {
         ingest::start(&config, &assigned, &context, &mut roles);
         drop(context);
         if simulated {
-            let past = simulated_past(config.feeds.simulated.seed, assigned.0, store.clone(), clock.now());
+            let past = simulated_past(config.feeds.simulated.seed, assigned.instruments, store.clone(), clock.now());
             // No role: the charts can do without it.
             tokio::spawn(past);
         }
@@ -342,6 +365,38 @@ fn access(channels: &Arc<notify::ChannelSet>) -> gateway::ChannelAccess {
             Box::pin(async move { channels.test(&name).await })
         }),
     }
+}
+
+/// The last price of each instrument that the evaluator remembers, of the kind of market that is about to be watched.
+fn known(
+    evaluator: &Evaluator,
+    instruments: &[Instrument],
+    simulated: bool,
+) -> Vec<(bellwether_core::instrument::Symbol, bellwether_core::evaluator::Observation)> {
+    let last = |i: &Instrument| Some((i.symbol, evaluator.last(i.symbol)?));
+    instruments.iter().filter_map(last).filter(|(_, o)| (o.source == FeedId::Simulated) == simulated).collect()
+}
+
+/// Where roles put notices to the owner: each is sent beside everything else, and nobody waits for it.
+fn notices(channels: &Arc<notify::ChannelSet>) -> Notices {
+    let channels = Arc::clone(channels);
+    Arc::new(move |notice| {
+        let channels = Arc::clone(&channels);
+        tokio::spawn(async move { channels.tell_owner(notice).await });
+    })
+}
+
+/// Where the desk gets what was missed: the minutes that the history has or can fetch.
+fn fetch_gap(history: History) -> ingest::desk::FetchGap {
+    Arc::new(move |symbol, from, to| {
+        let history = history.clone();
+        Box::pin(async move {
+            // The first minute began before the last price.
+            let from = from.minus(Span::from_seconds(60));
+            let candles = history.candles(symbol, Span::from_seconds(60), from, to, GAP, Priority::Gap).await;
+            candles.map_err(|error| error.to_string())
+        })
+    })
 }
 
 fn by_symbol(instruments: &[Instrument]) -> HashMap<bellwether_core::instrument::Symbol, Instrument> {

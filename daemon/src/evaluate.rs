@@ -6,26 +6,27 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bellwether_core::{
-    alert::{AlertChange, AlertId},
+    alert::{Alert, AlertChange, AlertId},
     evaluator::{Admission, Evaluator},
     event::{AlertRow, Event, Ticker},
     firing::Firing,
     instrument::{Instrument, Symbol},
     price::Price,
-    tick::Tick,
+    tick::{Candle, Tick},
     time::{Span, Timestamp},
 };
 use rust_decimal::Decimal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     clock::Clock,
     history::Days,
-    links::{Batch, Batches, Change, Events, Observation},
+    links::{Batch, Batches, Change, Events, Notice, Notices, Observation, Using},
     metrics::Metrics,
     record::Trade,
 };
@@ -45,6 +46,10 @@ pub(crate) struct Evaluate {
     pub(crate) events: Events,
     /// Where accepted prices go to become bars. Full: the price is left out of its bar.
     pub(crate) trades: mpsc::Sender<Trade>,
+    /// Where it is told on which instruments alerts stand.
+    pub(crate) watched: watch::Sender<Arc<BTreeSet<Symbol>>>,
+    /// Tells the owner which alerts a split has changed.
+    pub(crate) notices: Notices,
     /// What feeds leave out of the trading day.
     pub(crate) days: Days,
     /// The time.
@@ -58,6 +63,16 @@ pub(crate) struct Evaluate {
 struct Told {
     rows: HashMap<AlertId, AlertRow>,
     due: BTreeSet<(Timestamp, AlertId)>,
+    /// Alerts have changed, and with them perhaps the instruments that they are on.
+    changed: bool,
+}
+
+/// What one observation has brought about.
+#[derive(Default)]
+struct Effects {
+    firings: Vec<Firing>,
+    /// Alerts that a split has changed.
+    rewritten: Vec<Alert>,
 }
 
 impl Evaluate {
@@ -75,33 +90,37 @@ impl Evaluate {
         let mut beat = tokio::time::interval(CUT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut feeding, mut changing) = (true, true);
-        let mut firings = Vec::new();
+        let mut effects = Effects::default();
+        let mut instead = HashMap::new();
         while feeding || changing {
             tokio::select! {
                 biased;
                 change = changes.recv(), if changing => match change {
                     Some(Change { change, done }) => {
-                        self.change(&mut told, change, &mut firings).await;
+                        self.change(&mut told, change, &mut effects.firings).await;
                         let _ = done.send(());
                     }
                     None => changing = false,
                 },
                 observation = observations.recv(), if feeding => match observation {
-                    Some(observation) => self.observe(observation, &mut firings).await,
+                    Some(Observation::Feed(using)) => self.use_feed(using, &mut instead),
+                    Some(observation) => self.observe(observation, &mut effects).await,
                     None => feeding = false,
                 },
                 _ = beat.tick() => self.beat(&mut told).await,
             }
-            if !firings.is_empty() {
-                self.record(&mut told, std::mem::take(&mut firings)).await;
+            if !effects.firings.is_empty() || !effects.rewritten.is_empty() {
+                say_instead(&mut effects.firings, &instead);
+                self.record(&mut told, std::mem::take(&mut effects)).await;
             }
         }
         drop(self.batches.send(Batch { cut: self.evaluator.take_cut(), ..Batch::default() }).await);
         Ok(())
     }
 
-    async fn observe(&mut self, observation: Observation, firings: &mut Vec<Firing>) {
+    async fn observe(&mut self, observation: Observation, effects: &mut Effects) {
         let started = Instant::now();
+        let firings = &mut effects.firings;
         match observation {
             Observation::Tick(tick) => {
                 let admission = self.evaluator.on_tick(&tick, firings);
@@ -118,17 +137,46 @@ impl Evaluate {
             Observation::Candles { symbol, candles, source } => {
                 let received = self.clock.now();
                 for candle in &candles {
-                    let counts = self.evaluator.on_candle(symbol, candle, source, received, firings);
-                    if counts {
-                        // The end of a candle belongs to no later minute than its beginning.
-                        let time = candle.to.minus(Span::from_millis(1));
-                        let _ = self.trades.try_send(Trade { symbol, price: candle.close, time });
+                    if self.evaluator.on_candle(symbol, candle, source, received, firings) {
+                        self.traded(symbol, candle);
                     } else {
                         self.metrics.rejected(source, "candle");
                     }
                 }
                 self.metrics.evaluation.observe(started.elapsed().as_secs_f64());
             }
+            Observation::Backfill { symbol, candles, source, received } => {
+                self.evaluator.on_backfill(symbol, &candles, source, received, firings);
+                self.metrics.evaluation.observe(started.elapsed().as_secs_f64());
+            }
+            Observation::Split { symbol, ratio, received } => {
+                let changed = self.evaluator.on_split(symbol, ratio, received);
+                if !changed.is_empty() {
+                    (self.notices)(split_notice(symbol, ratio, received, &changed));
+                }
+                effects.rewritten.extend(changed);
+            }
+            Observation::Feed(_) => {}
+        }
+    }
+
+    /// The close of a candle becomes part of its bar.
+    fn traded(&self, symbol: Symbol, candle: &Candle) {
+        // The end of a candle belongs to no later minute than its beginning.
+        let time = candle.to.minus(Span::from_millis(1));
+        let _ = self.trades.try_send(Trade { symbol, price: candle.close, time });
+    }
+
+    /// Another feed is in use from now on: what depends on it changes with it.
+    fn use_feed(&mut self, using: Using, instead: &mut HashMap<Symbol, Using>) {
+        if let Some(instrument) = self.instruments.get_mut(&using.symbol) {
+            using.setup.apply(instrument);
+            self.evaluator.set_instrument(instrument.clone());
+        }
+        if using.instead.is_some() {
+            instead.insert(using.symbol, using);
+        } else {
+            instead.remove(&using.symbol);
         }
     }
 
@@ -165,6 +213,7 @@ impl Evaluate {
             return;
         }
         self.metrics.alerts.set(i64::try_from(self.evaluator.count()).unwrap_or(i64::MAX));
+        told.changed = true;
         if let Some(event) = gone {
             told.rows.remove(&id);
             drop(self.events.send(event).await);
@@ -175,13 +224,13 @@ impl Evaluate {
     }
 
     /// Hands firings over with all that changed; what clients see of their alerts follows after the commit.
-    async fn record(&mut self, told: &mut Told, firings: Vec<Firing>) {
+    async fn record(&mut self, told: &mut Told, Effects { firings, rewritten }: Effects) {
         let now = self.clock.now();
         let started = firings.iter().map(|f| f.received).min();
         let cut = self.evaluator.take_cut();
         let ids = cut.alerts.iter().map(|m| m.id);
         let rows = self.news(told, ids, now);
-        if self.batches.send(Batch { firings, cut, rows, started }).await.is_err() {
+        if self.batches.send(Batch { firings, cut, rows, rewritten, started }).await.is_err() {
             tracing::error!("the recorder of firings is gone");
         }
     }
@@ -189,6 +238,9 @@ impl Evaluate {
     /// Once a second: what changed is recorded, and alerts whose state changed by the passing of time are shown.
     async fn beat(&mut self, told: &mut Told) {
         let now = self.clock.now();
+        if std::mem::take(&mut told.changed) {
+            self.watched.send_replace(Arc::new(self.evaluator.watched()));
+        }
         let mut ids: Vec<AlertId> = Vec::new();
         while told.due.first().is_some_and(|(at, _)| *at <= now) {
             ids.extend(told.due.pop_first().map(|(_, id)| id));
@@ -242,6 +294,31 @@ impl Evaluate {
     }
 }
 
+/// Says in each firing whose price it was, where that is not the first choice's.
+fn say_instead(firings: &mut [Firing], instead: &HashMap<Symbol, Using>) {
+    if instead.is_empty() {
+        return;
+    }
+    for firing in firings {
+        if let Some(Using { source, instead: Some((first, since)), .. }) = instead.get(&firing.symbol)
+            && *source == firing.source
+        {
+            let since = Timestamp::from_seconds(since.as_seconds());
+            firing.remark(&format!(" (by {source}, in place of {first} since {since})"));
+        }
+    }
+}
+
+/// What the owner is told of a split.
+fn split_notice(symbol: Symbol, ratio: Decimal, at: Timestamp, changed: &[Alert]) -> Notice {
+    let alerts: Vec<String> = changed.iter().map(|a| format!("{}: {}", a.id, a.rule)).collect();
+    Notice {
+        about: format!("split of {symbol} {ratio} at {at}"),
+        title: format!("bellwether: {symbol} was split, {} for 1", ratio.normalize()),
+        body: format!("These alerts were changed with it:\n{}", alerts.join("\n")),
+    }
+}
+
 /// The board's row for an accepted tick, without the change that follows from the day's reference.
 fn ticker(tick: &Tick, instrument: &Instrument, as_of: Timestamp) -> Ticker {
     Ticker {
@@ -269,14 +346,5 @@ fn change_pct(reference: Price, price: Price) -> Option<Price> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn changes_are_in_per_cent_with_two_places() {
-        let price = |text: &str| text.parse::<Price>().expect(text);
-        assert_eq!(change_pct(price("84430.55"), price("84737.58")), Some(price("0.36")));
-        assert_eq!(change_pct(price("200"), price("190")), Some(price("-5")));
-        assert_eq!(change_pct(price("0"), price("1")), None);
-    }
-}
+#[path = "evaluate_tests.rs"]
+mod tests;

@@ -36,6 +36,13 @@ pub(crate) struct Rejected {
     reason: &'static str,
 }
 
+/// Labels `from` and `to`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Switch {
+    from: &'static str,
+    to: &'static str,
+}
+
 /// Label `condition`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Condition {
@@ -72,6 +79,7 @@ pub(crate) struct Metrics {
     ticks: Family<Provider, Counter>,
     ticks_rejected: Family<Rejected, Counter>,
     reconnects: Family<Provider, Counter>,
+    switches: Family<Switch, Counter>,
     /// Alerts that are judged.
     pub(crate) alerts: Gauge,
     triggered: Family<Condition, Counter>,
@@ -103,6 +111,7 @@ impl Metrics {
             ticks: Family::default(),
             ticks_rejected: Family::default(),
             reconnects: Family::default(),
+            switches: Family::default(),
             alerts: Gauge::default(),
             triggered: Family::default(),
             evaluation: latency(0.000_000_5),
@@ -120,9 +129,10 @@ impl Metrics {
             "Time from a request to a provider to its parsed answer; for streams, from the source's time to the arrival",
             metrics.fetch_latency.clone(),
         );
-        r.register("ingestor_ticks", "Prices handed to the evaluator", metrics.ticks.clone());
+        r.register("ingestor_ticks", "Prices that feeds delivered, of reserves too", metrics.ticks.clone());
         r.register("ingestor_ticks_rejected", "Prices that were not believed", metrics.ticks_rejected.clone());
         r.register("ingestor_reconnects", "Connections opened after a failure", metrics.reconnects.clone());
+        r.register("ingestor_feed_switches", "Instruments that another feed has taken over", metrics.switches.clone());
         r.register("evaluator_alerts", "Standing alerts", metrics.alerts.clone());
         r.register("evaluator_alerts_triggered", "Firings by condition", metrics.triggered.clone());
         r.register("evaluator_evaluation_seconds", "Time to judge one observation", metrics.evaluation.clone());
@@ -152,7 +162,7 @@ impl Metrics {
         self.fetch_latency.get_or_create(&feed.into()).observe(seconds);
     }
 
-    /// `count` prices were handed to the evaluator.
+    /// `count` prices were delivered.
     pub(crate) fn ticks(&self, feed: FeedId, count: u64) {
         self.ticks.get_or_create(&feed.into()).inc_by(count);
     }
@@ -165,6 +175,11 @@ impl Metrics {
     /// A connection is opened after a failure.
     pub(crate) fn reconnected(&self, feed: FeedId) {
         self.reconnects.get_or_create(&feed.into()).inc();
+    }
+
+    /// An instrument comes from another feed from now on.
+    pub(crate) fn switched(&self, from: FeedId, to: FeedId) {
+        self.switches.get_or_create(&Switch { from: from.as_str(), to: to.as_str() }).inc();
     }
 
     /// An alert fired.

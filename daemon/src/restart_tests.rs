@@ -88,6 +88,8 @@ impl Life {
             events,
             trades,
             days: crate::history::Days::default(),
+            watched: tokio::sync::watch::channel(Arc::default()).0,
+            notices: Arc::new(|_| {}),
             clock: clock.clone(),
             metrics,
         };
@@ -129,7 +131,7 @@ impl Shadow {
         match input {
             Observation::Tick(tick) => drop(self.evaluator.on_tick(tick, &mut self.fired)),
             Observation::Batch(ticks) => drop(self.evaluator.on_batch(ticks, &mut self.fired)),
-            Observation::Candles { .. } => unreachable!("no worked example brings a polled feed's candles"),
+            other => unreachable!("no worked example brings {other:?}"),
         }
     }
 

@@ -11,7 +11,11 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use crate::{condition::ChannelName, instrument::FeedId, time::Span};
+use crate::{
+    condition::ChannelName,
+    instrument::{FeedId, Symbol},
+    time::Span,
+};
 
 pub use read::{ConfigError, Senseless};
 
@@ -164,6 +168,8 @@ pub struct Binance {
     pub base_url: String,
     /// From which silence of a connection it is opened anew.
     pub silence: Span,
+    /// Instruments quoted in USD whose price in USDT is good enough when nobody else delivers them.
+    pub stand_in_for: Vec<Symbol>,
 }
 
 impl Default for Binance {
@@ -173,6 +179,7 @@ impl Default for Binance {
             ws_url: "wss://data-stream.binance.vision".to_owned(),
             base_url: "https://data-api.binance.vision/api/v3".to_owned(),
             silence: Span::from_seconds(15),
+            stand_in_for: Vec::new(),
         }
     }
 }

@@ -50,6 +50,8 @@ use self::{
     step::{End, Occasion, Readings, Scene, Seen},
     style::Styles,
 };
+use std::collections::BTreeSet;
+
 use crate::{
     alert::{Alert, AlertId, AlertState},
     firing::{Firing, TermLevels},
@@ -289,6 +291,14 @@ impl Evaluator {
     /// All alerts, in no particular order.
     pub fn alerts(&self) -> impl Iterator<Item = Alert> {
         self.slots.iter().flatten().map(|slot| slot.open(&self.markets).alert)
+    }
+
+    /// The instruments that alerts stand on.
+    pub fn watched(&self) -> BTreeSet<Symbol> {
+        let mut markets: Vec<u32> = self.slots.iter().flatten().flat_map(Slot::markets).collect();
+        markets.sort_unstable();
+        markets.dedup();
+        markets.into_iter().map(|market| self.markets[market as usize].symbol).collect()
     }
 
     /// How many alerts there are.

@@ -44,6 +44,7 @@ impl Coingecko {
             let mut silent = Vec::new();
             let wanted = link.wanted(&self.instruments);
             if wanted.is_empty() {
+                link.idle().await?;
                 link.wanted_changed().await?;
                 continue;
             }

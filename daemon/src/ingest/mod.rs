@@ -32,7 +32,10 @@ mod test_support;
 mod wire;
 mod yahoo;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bellwether_core::{
     catalog::Catalog,
@@ -44,19 +47,19 @@ use rust_decimal::Decimal;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, metrics::Metrics, provider::Providers};
-use desk::{NewsSender, Wanted};
+use crate::{clock::Clock, links::Setup, metrics::Metrics, provider::Providers};
+use desk::{Candidate, NewsSender, Wanted};
 use supervise::{Feed, Link, jittered, supervise};
 
 /// What every feed is given. All of it is shared; a clone is cheap.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
-    /// All instruments.
-    pub catalog: Arc<Catalog>,
     /// Where the feeds tell what they see and how they are doing. Full: the feed waits.
     pub news: NewsSender,
     /// What is wanted of feeds that are to be asked for no more than that.
     pub wanted: watch::Receiver<Wanted>,
+    /// Counts the jumps of time: connections from before one are not to be trusted.
+    pub jumps: watch::Receiver<u64>,
     /// Whom the polled feeds ask.
     pub providers: Providers,
     /// Tells the time.
@@ -67,39 +70,106 @@ pub(crate) struct Context {
     pub stop: CancellationToken,
 }
 
-/// All instruments, each set up for the feed that delivers it, and which feed delivers which.
-pub(crate) type Assigned = (Vec<Instrument>, BTreeMap<FeedId, Vec<Symbol>>);
+/// Which feed may deliver what.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Assigned {
+    /// All instruments, each set up for the first of its feeds.
+    pub(crate) instruments: Vec<Instrument>,
+    /// What each feed can deliver, as first choice or as a reserve.
+    pub(crate) feeds: BTreeMap<FeedId, Vec<Symbol>>,
+    /// The feeds of each instrument, best first.
+    pub(crate) candidates: BTreeMap<Symbol, Vec<Candidate>>,
+}
+
+impl Assigned {
+    /// What a feed can deliver, set up for it.
+    fn of(&self, feed: FeedId) -> Vec<Instrument> {
+        let set_up = |instrument: &Instrument| {
+            let candidate = self.candidates.get(&instrument.symbol)?.iter().find(|c| c.feed == feed)?;
+            let mut instrument = instrument.clone();
+            candidate.setup.apply(&mut instrument);
+            Some(instrument)
+        };
+        self.instruments.iter().filter_map(set_up).collect()
+    }
+
+    /// What is wanted of the polled feeds before anything is known of the others: what they are the first choice for.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let mut wanted: BTreeMap<FeedId, BTreeSet<Symbol>> = BTreeMap::new();
+        for (symbol, candidates) in &self.candidates {
+            for (place, candidate) in candidates.iter().enumerate().filter(|(_, c)| !c.streams) {
+                let symbols = wanted.entry(candidate.feed).or_default();
+                if place == 0 {
+                    symbols.insert(*symbol);
+                }
+            }
+        }
+        Wanted(Arc::new(wanted))
+    }
+
+    /// The instruments with their candidates, as the desk wants them.
+    pub(crate) fn routes(&self) -> Vec<(Instrument, Vec<Candidate>)> {
+        let candidates = |i: &Instrument| self.candidates.get(&i.symbol).cloned().unwrap_or_default();
+        self.instruments.iter().map(|i| (i.clone(), candidates(i))).collect()
+    }
+}
 
 /// The shortest interval at which Yahoo is polled: it blocks clients that hurry.
 const YAHOO_INTERVAL: Span = Span::from_seconds(30);
 /// A step of a polled price beyond this many per cent waits for a second price that agrees.
 const OUTLIER_PCT: Decimal = Decimal::from_parts(20, 0, 0, false, 0);
 
-/// Which feed delivers which instruments: for each the first of its providers that is switched on, and no other: one
-/// instrument, one stream (docs/alerts.md, B16.6). Sets what depends on that feed: from which age a price is stale, the
-/// declared delay, and the quarantine of polled prices.
+/// Which feeds may deliver which instruments: of each its providers that are switched on and quote it in its own currency, or are
+/// allowed to stand in for it by name, in the catalogue's order. One of them is in use at a time: one instrument, one stream (docs/alerts.md, B16.6). Sets what depends
+/// on the feed: from which age a price is stale, the declared delay, and the quarantine of polled prices.
 pub(crate) fn assign(config: &Config, catalog: &Catalog) -> Assigned {
     let enabled = config.enabled_feeds();
-    let mut feeds: BTreeMap<FeedId, Vec<Symbol>> = BTreeMap::new();
-    let instruments = catalog.instruments().iter().cloned().map(|mut instrument| {
-        let feed = if enabled.contains(&FeedId::Simulated) {
-            Some(FeedId::Simulated)
+    let count = catalog.instruments().len();
+    let mut assigned = Assigned::default();
+    for instrument in catalog.instruments() {
+        let feeds: Vec<FeedId> = if enabled.contains(&FeedId::Simulated) {
+            vec![FeedId::Simulated]
         } else {
-            let usable = |p: &&ProviderCode| enabled.contains(&p.feed) && quotes_in_its_currency(&instrument, p);
-            instrument.providers.iter().find(usable).map(|p| p.feed)
+            let allowed = |p: &ProviderCode| {
+                p.feed == FeedId::Binance && config.feeds.binance.stand_in_for.contains(&instrument.symbol)
+            };
+            let usable =
+                |p: &&ProviderCode| enabled.contains(&p.feed) && (quotes_in_its_currency(instrument, p) || allowed(p));
+            instrument.providers.iter().filter(usable).map(|p| p.feed).collect()
         };
-        if let Some(feed) = feed {
-            set_up(&mut instrument, feed, config, catalog.instruments().len());
-            feeds.entry(feed).or_default().push(instrument.symbol);
+        let candidates: Vec<Candidate> =
+            feeds.into_iter().map(|feed| candidate(instrument, feed, config, count)).collect();
+        let mut instrument = instrument.clone();
+        if let Some(first) = candidates.first() {
+            first.setup.apply(&mut instrument);
         }
-        instrument
-    });
-    (instruments.collect(), feeds)
+        for candidate in &candidates {
+            assigned.feeds.entry(candidate.feed).or_default().push(instrument.symbol);
+        }
+        assigned.candidates.insert(instrument.symbol, candidates);
+        assigned.instruments.push(instrument);
+    }
+    assigned
 }
 
-/// Binance quotes in USDT, and a price in USDT is none in USD (docs/alerts.md, B16.6). Its codes end with what they are quoted in.
+fn candidate(instrument: &Instrument, feed: FeedId, config: &Config, instruments: usize) -> Candidate {
+    let mut set = instrument.clone();
+    set_up(&mut set, feed, config, instruments);
+    // Yahoo's streamer says nothing of quiet instruments, so that silence of seconds proves nothing.
+    let streams = !matches!(feed, FeedId::Coingecko | FeedId::Yahoo);
+    Candidate { feed, streams, setup: Setup::of(&set) }
+}
+
+/// A price in USDT is none in USD (docs/alerts.md, B16.6). Codes end with what they are quoted in: `BTCUSDT`, `BTC/USD`, `BTC-USD`.
 fn quotes_in_its_currency(instrument: &Instrument, provider: &ProviderCode) -> bool {
-    provider.feed != FeedId::Binance || provider.code.ends_with(&instrument.currency)
+    let currency = instrument.currency.as_str();
+    match provider.feed {
+        FeedId::Binance => provider.code.ends_with(currency),
+        FeedId::Kraken | FeedId::Coinbase => provider.code.rsplit(['/', '-']).next() == Some(currency),
+        FeedId::Coingecko => currency == "USD",
+        // Its answers name the currency, and another one is refused.
+        FeedId::Yahoo | FeedId::Simulated | FeedId::Tape => true,
+    }
 }
 
 /// `stale_after` exceeds the declared delay and three normal intervals (docs/alerts.md, B3).
@@ -142,13 +212,8 @@ pub(crate) fn start(
     context: &Context,
     tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>,
 ) {
-    let (all, feeds) = assigned;
-    for (&id, symbols) in feeds {
-        let instruments: Vec<Instrument> = symbols
-            .iter()
-            .filter_map(|symbol| all.iter().find(|i| i.symbol == *symbol).or_else(|| context.catalog.get(*symbol)))
-            .cloned()
-            .collect();
+    for &id in assigned.feeds.keys() {
+        let instruments = assigned.of(id);
         let count = u32::try_from(instruments.len()).unwrap_or(u32::MAX);
         let feed = match id {
             FeedId::Coinbase => Feed::Coinbase(coinbase::Coinbase::new(&config.feeds.coinbase, instruments)),
@@ -184,8 +249,12 @@ mod tests {
     use super::*;
 
     fn feed_of(assigned: &Assigned, symbol: &str) -> Option<FeedId> {
+        feeds_of(assigned, symbol).first().copied()
+    }
+
+    fn feeds_of(assigned: &Assigned, symbol: &str) -> Vec<FeedId> {
         let symbol = symbol.parse().expect("a symbol");
-        assigned.1.iter().find(|(_, symbols)| symbols.contains(&symbol)).map(|(feed, _)| *feed)
+        assigned.candidates[&symbol].iter().map(|c| c.feed).collect()
     }
 
     #[test]
@@ -193,8 +262,10 @@ mod tests {
         let catalog = Catalog::builtin();
         let mut config = Config::default();
         let assigned = assign(&config, &catalog);
-        assert_eq!(assigned.0.len(), 102);
-        assert_eq!(assigned.1.values().map(Vec::len).sum::<usize>(), 102, "nothing is left without a feed");
+        assert_eq!(assigned.instruments.len(), 102);
+        assert!(assigned.candidates.values().all(|c| !c.is_empty()), "nothing is left without a feed");
+        let all = [FeedId::Coinbase, FeedId::Kraken, FeedId::Coingecko, FeedId::Yahoo];
+        assert_eq!(feeds_of(&assigned, "BTC"), all);
         assert_eq!(feed_of(&assigned, "BTC"), Some(FeedId::Coinbase));
         assert_eq!(feed_of(&assigned, "TRX"), Some(FeedId::Kraken), "Coinbase does not list it");
         assert_eq!(feed_of(&assigned, "AAPL"), Some(FeedId::Yahoo));
@@ -207,8 +278,8 @@ mod tests {
         assert_eq!(feed_of(&assign(&config, &catalog), "AAPL"), None);
         config.feeds.simulated.enabled = true;
         let assigned = assign(&config, &catalog);
-        assert_eq!(assigned.1.keys().copied().collect::<Vec<_>>(), [FeedId::Simulated]);
-        assert_eq!(assigned.1[&FeedId::Simulated].len(), 102);
+        assert_eq!(assigned.feeds.keys().copied().collect::<Vec<_>>(), [FeedId::Simulated]);
+        assert_eq!(assigned.feeds[&FeedId::Simulated].len(), 102);
     }
 
     #[tokio::test(start_paused = true)]
@@ -216,11 +287,11 @@ mod tests {
         let mut desk = test_support::Desk::new();
         let mut config = Config::default();
         config.feeds.simulated.enabled = true;
-        let assigned = assign(&config, &desk.context.catalog);
+        let assigned = assign(&config, &Catalog::builtin());
         let mut tasks = JoinSet::new();
         start(&config, &assigned, &desk.context, &mut tasks);
         let tick = desk.ticks().await.remove(0);
-        let instrument = assigned.0.iter().find(|i| i.symbol == tick.symbol).expect("assigned");
+        let instrument = assigned.instruments.iter().find(|i| i.symbol == tick.symbol).expect("assigned");
         assert!(tick.price.is_positive() && instrument.stale_after >= Span::from_seconds(30));
         desk.stop();
         let (name, ended) = tasks.join_next().await.expect("one task").expect("no panic");
@@ -233,7 +304,7 @@ mod tests {
     fn a_price_is_stale_only_after_its_delay_and_three_intervals() {
         let mut config = Config::default();
         config.feeds.yahoo.interval = Span::from_seconds(1);
-        let (instruments, _) = assign(&config, &Catalog::builtin());
+        let Assigned { instruments, .. } = assign(&config, &Catalog::builtin());
         let find = |symbol: &str| instruments.iter().find(|i| i.symbol.as_str() == symbol).expect(symbol);
         let gold = find("GOLD");
         assert_eq!(gold.delay, Span::from_seconds(600));
@@ -241,5 +312,31 @@ mod tests {
         assert!(gold.outlier_pct.is_some(), "a polled price that leaps waits for a second one");
         assert_eq!(find("BTC").stale_after, Span::from_seconds(60));
         assert_eq!(find("BTC").outlier_pct, None);
+    }
+
+    #[test]
+    fn a_price_in_another_currency_is_no_candidate() {
+        let catalog = Catalog::builtin();
+        let quotes = |symbol: &str, feed: FeedId| {
+            let instrument = catalog.resolve(symbol).expect("in the catalogue");
+            let provider = instrument.providers.iter().find(|p| p.feed == feed).expect("listed");
+            quotes_in_its_currency(instrument, provider)
+        };
+        assert!(quotes("BTC", FeedId::Coinbase) && quotes("BTC", FeedId::Kraken) && quotes("BTC", FeedId::Coingecko));
+        assert!(!quotes("BTC", FeedId::Binance), "it is quoted in USDT there");
+        let mut config = Config::default();
+        assert!(!assign(&config, &catalog).feeds.contains_key(&FeedId::Binance));
+        config.feeds.binance.stand_in_for = vec!["BTC".parse().expect("a symbol")];
+        let assigned = assign(&config, &catalog);
+        assert_eq!(assigned.feeds[&FeedId::Binance], config.feeds.binance.stand_in_for, "by name, and no other");
+    }
+
+    #[test]
+    fn each_feed_is_set_up_for_itself() {
+        let assigned = assign(&Config::default(), &Catalog::builtin());
+        let of = |feed| assigned.of(feed).into_iter().find(|i| i.symbol.as_str() == "BTC").expect("BTC");
+        assert_eq!(of(FeedId::Coinbase).outlier_pct, None);
+        assert!(of(FeedId::Coingecko).outlier_pct.is_some());
+        assert!(of(FeedId::Yahoo).stale_after > of(FeedId::Coinbase).stale_after);
     }
 }

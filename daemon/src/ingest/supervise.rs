@@ -16,7 +16,7 @@ use bellwether_core::{
 };
 use futures_util::FutureExt;
 use rust_decimal::Decimal;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Context,
@@ -69,6 +69,8 @@ pub(super) enum Remedy {
     Retry,
     /// The provider said no: try again much later.
     Wait,
+    /// Nothing went wrong at the provider: try again at once.
+    Again,
     /// The provider shut this address out for a while: going on would only lengthen it.
     Banned,
     /// The provider does not serve this place at all: look again after some hours, for machines that travel.
@@ -110,6 +112,11 @@ impl Trouble {
     /// Not before so long.
     pub(super) fn after(self, after: Option<Span>) -> Self {
         Self { after, ..self }
+    }
+
+    /// Time has jumped: what was connected before is not to be trusted.
+    fn jumped() -> Self {
+        Self { text: "the machine was asleep, or its clock was set".to_owned(), remedy: Remedy::Again, after: None }
     }
 
     fn end() -> Self {
@@ -234,17 +241,20 @@ impl Link {
         self.context.wanted.changed().await.map_err(|_| Trouble::end())
     }
 
-    /// Waits until something is wanted of this feed that is not among `asked`.
+    /// Waits until something is wanted of this feed that was not before; `asked` is what was wanted last.
     pub(super) async fn wanted_beside(
         &mut self,
         instruments: &[Instrument],
         asked: &[Instrument],
     ) -> Result<(), Trouble> {
+        let mut before = asked.to_vec();
         loop {
             self.wanted_changed().await?;
-            if self.wanted(instruments).iter().any(|i| asked.iter().all(|a| a.symbol != i.symbol)) {
+            let wanted = self.wanted(instruments);
+            if wanted.iter().any(|i| before.iter().all(|b| b.symbol != i.symbol)) {
                 return Ok(());
             }
+            before = wanted;
         }
     }
 
@@ -257,6 +267,11 @@ impl Link {
     /// A request was answered after so long, or a streamed price arrived so long after its own time.
     pub(super) fn answered(&self, elapsed: Duration) {
         self.context.metrics.fetched(self.feed, elapsed.as_secs_f64());
+    }
+
+    /// Nothing is wanted of the feed at present.
+    pub(super) async fn idle(&mut self) -> Result<(), Trouble> {
+        self.tell(FeedState::Off, None, None).await
     }
 
     /// The feed delivers; `trouble` names what it does not deliver.
@@ -313,28 +328,55 @@ pub(super) async fn supervise(mut feed: Feed, mut link: Link, wait: Wait) -> any
 
 async fn keep_running(feed: &mut Feed, link: &mut Link, wait: Wait) -> Result<Infallible, Trouble> {
     let mut failures = 0;
+    let mut jumps = link.context.jumps.clone();
+    jumps.mark_unchanged();
     loop {
         link.connecting().await?;
-        let trouble = match AssertUnwindSafe(feed.run(link)).catch_unwind().await {
-            Ok(Err(trouble)) => trouble,
-            // A fault in a parser costs its connection, not the daemon.
-            Err(panic) => Trouble::failed(format!("a fault in this program: {}", panic_text(panic.as_ref()))),
+        let trouble = tokio::select! {
+            ended = AssertUnwindSafe(feed.run(link)).catch_unwind() => match ended {
+                Ok(Err(trouble)) => trouble,
+                // A fault in a parser costs its connection, not the daemon.
+                Err(panic) => Trouble::failed(format!("a fault in this program: {}", panic_text(panic.as_ref()))),
+            },
+            Ok(()) = jumps.changed() => Trouble::jumped(),
         };
         if trouble.remedy == Remedy::End {
             return Err(trouble);
         }
-        failures = if link.was_good() { 1 } else { failures + 1 };
+        failures = match trouble.remedy {
+            Remedy::Again => failures,
+            _ if link.was_good() => 1,
+            _ => failures + 1,
+        };
         let (state, backoff) = match trouble.remedy {
             Remedy::Wait => (FeedState::Refused, Backoff::POLITE),
             Remedy::Banned => (FeedState::Banned, Backoff::BANNED),
             Remedy::Blocked => (FeedState::Blocked, Backoff::PLACE),
-            Remedy::Retry | Remedy::End => (FeedState::BackingOff, Backoff::FEED),
+            Remedy::Retry | Remedy::Again | Remedy::End => (FeedState::BackingOff, Backoff::FEED),
         };
-        let delay = wait(backoff, failures).max(trouble.after.unwrap_or(Span::ZERO));
+        let delay = if trouble.remedy == Remedy::Again { Span::ZERO } else { wait(backoff, failures) };
+        let delay = delay.max(trouble.after.unwrap_or(Span::ZERO));
         tracing::warn!(feed = %link.feed, failures, wait = %Span::from_millis(delay.as_millis()), trouble = %trouble.text, "a feed failed");
         link.tell(state, Some(delay), Some(trouble.text)).await?;
-        tokio::time::sleep(delay.into()).await;
+        sleep(delay, link, &mut jumps).await;
         link.context.metrics.reconnected(link.feed);
+    }
+}
+
+/// Waits so long by the wall clock: timers stand still while the machine is asleep, and no wait may become longer by that.
+async fn sleep(delay: Span, link: &Link, jumps: &mut watch::Receiver<u64>) {
+    let until = link.now().plus(delay);
+    let timer = tokio::time::sleep(delay.into());
+    tokio::pin!(timer);
+    loop {
+        tokio::select! {
+            () = &mut timer => return,
+            Ok(()) = jumps.changed() => {
+                if link.now() >= until {
+                    return;
+                }
+            }
+        }
     }
 }
 
@@ -349,7 +391,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::test_support::Desk;
+    use crate::{clock::Clock, ingest::test_support::Desk};
 
     #[tokio::test(start_paused = true)]
     async fn a_fault_in_a_parser_ends_the_connection_and_the_feed_tries_again() {
@@ -361,6 +403,37 @@ mod tests {
         desk.status(FeedState::BackingOff).await;
         desk.stop();
         task.await.expect("the task did not panic").expect("stopped without an error");
+    }
+
+    #[tokio::test]
+    async fn a_connection_from_before_a_suspend_is_dropped_and_opened_anew() {
+        let mut desk = Desk::new();
+        let config = bellwether_core::config::Simulated::default();
+        let feed = Simulated::new(&config, crate::ingest::test_support::instruments(&["BTC"]));
+        // No wait but the one after a jump.
+        desk.run(Feed::Simulated(Box::new(feed)), FeedId::Simulated, |_, _| Span::from_seconds(3_600));
+        desk.status(FeedState::Live).await;
+        desk.jumps.send_modify(|count| *count += 1);
+        let status = desk.status(FeedState::BackingOff).await;
+        assert_eq!(status.trouble.as_deref(), Some("the machine was asleep, or its clock was set"));
+        desk.status(FeedState::Live).await;
+        desk.stop();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_wait_becomes_longer_by_a_suspend() {
+        let mut desk = Desk::new();
+        let clock = Clock::by_hand(Timestamp::from_seconds(1_795_300_000));
+        desk.context.clock = clock.clone();
+        desk.run(Feed::Faulty, FeedId::Yahoo, |_, _| Span::from_seconds(900));
+        desk.status(FeedState::BackingOff).await;
+        // Eight hours of sleep, in which no timer moved.
+        clock.advance(Span::from_seconds(8 * 3_600));
+        let before = Instant::now();
+        desk.jumps.send_modify(|count| *count += 1);
+        desk.status(FeedState::Connecting).await;
+        assert!(before.elapsed() < Duration::from_secs(1), "the wait was over long ago");
+        desk.stop();
     }
 
     #[tokio::test(start_paused = true)]

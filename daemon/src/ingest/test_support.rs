@@ -1,6 +1,6 @@
 //! Stand-ins for providers, and the desk at which the evaluator and the hub would sit.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use bellwether_core::{
     catalog::Catalog,
@@ -46,6 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Desk {
     pub(super) context: Context,
     pub(super) wanted: watch::Sender<Wanted>,
+    pub(super) jumps: watch::Sender<u64>,
     news: mpsc::Receiver<News>,
     /// What came while something else was waited for.
     ticks: VecDeque<Vec<Tick>>,
@@ -56,17 +57,18 @@ impl Desk {
     pub(super) fn new() -> Self {
         let (news_tx, news) = mpsc::channel(1_024);
         let (wanted, wanted_rx) = watch::channel(Wanted::default());
+        let (jumps, jumps_rx) = watch::channel(0);
         let clock = Clock::system();
         let context = Context {
             providers: Providers::new(&Config::default(), &[], None, &clock, jittered),
-            catalog: Arc::new(Catalog::builtin()),
             news: news_tx,
             wanted: wanted_rx,
+            jumps: jumps_rx,
             clock,
             metrics: Metrics::new(),
             stop: CancellationToken::new(),
         };
-        Self { context, wanted, news, ticks: VecDeque::new(), others: VecDeque::new() }
+        Self { context, wanted, jumps, news, ticks: VecDeque::new(), others: VecDeque::new() }
     }
 
     pub(super) fn run(&self, feed: Feed, id: FeedId, wait: Wait) -> JoinHandle<anyhow::Result<()>> {

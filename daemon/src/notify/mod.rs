@@ -25,6 +25,7 @@ use std::{
 };
 
 use bellwether_core::{
+    alert::Alert,
     catalog::Catalog,
     condition::ChannelName,
     delivery::{Delivery, DeliveryState},
@@ -174,13 +175,20 @@ struct Group {
     firings: Vec<Firing>,
     cut: Cut,
     rows: Vec<AlertRow>,
+    rewritten: Vec<Alert>,
     started: Vec<Timestamp>,
 }
 
 impl Group {
     fn of(batch: Batch) -> Self {
-        let mut group =
-            Self { batches: 0, firings: Vec::new(), cut: Cut::default(), rows: Vec::new(), started: Vec::new() };
+        let mut group = Self {
+            batches: 0,
+            firings: Vec::new(),
+            cut: Cut::default(),
+            rows: Vec::new(),
+            rewritten: Vec::new(),
+            started: Vec::new(),
+        };
         group.add(batch);
         group
     }
@@ -191,6 +199,7 @@ impl Group {
         self.cut.alerts.extend(batch.cut.alerts);
         self.cut.instruments.extend(batch.cut.instruments);
         self.rows.extend(batch.rows);
+        self.rewritten.extend(batch.rewritten);
         self.started.extend(batch.started);
     }
 
@@ -296,7 +305,8 @@ impl Notifier {
         loop {
             let started = Instant::now();
             let (firings, routes, cut) = (group.firings.clone(), routes.to_vec(), group.cut.clone());
-            match self.deps.store.record(firings, routes, cut, self.deps.clock.now()).await {
+            let (rewritten, now) = (group.rewritten.clone(), self.deps.clock.now());
+            match self.deps.store.record_all(firings, routes, cut, rewritten, now).await {
                 Ok(deliveries) => {
                     self.deps.metrics.commit.observe(started.elapsed().as_secs_f64());
                     if failures > 0 {

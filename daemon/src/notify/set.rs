@@ -17,7 +17,7 @@ use bellwether_core::{
 use futures_util::FutureExt as _;
 
 use super::channel::{Channel, ChannelConfigError, Outgoing, Receipt, SendError, channels};
-use crate::clock::Clock;
+use crate::{clock::Clock, links::Notice};
 
 /// The same trouble is told once in this time (docs/alerts.md, C10).
 const NOTICE_EVERY: Span = Span::from_seconds(6 * 3600);
@@ -152,22 +152,52 @@ impl ChannelSet {
     /// (`about`) again within six hours. Text messages come last: they cost money.
     pub(super) async fn notice(&self, about: &str, except: Option<&ChannelName>, title: &str, body: &str) {
         let now = self.clock.now();
-        {
-            let mut noticed = locked(&self.noticed);
-            if noticed.get(about).is_some_and(|told| now.since(*told) < NOTICE_EVERY) {
-                return;
-            }
+        if self.is_news(about, now) {
+            self.send_first(except, &Outgoing::message("notice", title, body, now)).await;
+        }
+    }
+}
+
+impl ChannelSet {
+    /// Tells the owner about the feeds by the default channels, and not the same (`about`) again within six hours. Where none of
+    /// them takes it, by the first other one that does.
+    pub(crate) async fn tell_owner(&self, notice: Notice) {
+        let Notice { about, title, body } = notice;
+        let now = self.clock.now();
+        if !self.is_news(&about, now) {
+            return;
+        }
+        let message = Outgoing::message("notice", &title, &body, now);
+        let mut told = false;
+        for member in self.members.iter().filter(|m| self.defaults.contains(m.name())) {
+            told |= !matches!(member.health(), Health::Gone(_)) && member.send(&message).await.is_ok();
+        }
+        if !told {
+            self.send_first(None, &message).await;
+        }
+    }
+
+    /// Whether this has not been told within six hours; from now on it has.
+    fn is_news(&self, about: &str, now: Timestamp) -> bool {
+        let mut noticed = locked(&self.noticed);
+        let news = noticed.get(about).is_none_or(|told| now.since(*told) >= NOTICE_EVERY);
+        if news {
+            noticed.retain(|_, told| now.since(*told) < NOTICE_EVERY);
             noticed.insert(about.to_owned(), now);
         }
-        let message = Outgoing::message("notice", title, body, now);
+        news
+    }
+
+    /// Sends by the first channel that takes it.
+    async fn send_first(&self, except: Option<&ChannelName>, message: &Outgoing) {
         let mut members: Vec<_> = self.members.iter().filter(|m| Some(m.name()) != except).collect();
         members.sort_by_key(|m| m.name().kind() == "sms");
         for member in members {
-            if !matches!(member.health(), Health::Down(_) | Health::Gone(_)) && member.send(&message).await.is_ok() {
+            if !matches!(member.health(), Health::Down(_) | Health::Gone(_)) && member.send(message).await.is_ok() {
                 return;
             }
         }
-        tracing::warn!("no other channel could tell: {title}");
+        tracing::warn!("no channel could tell: {}", message.notification.title);
     }
 }
 

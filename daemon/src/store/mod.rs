@@ -215,8 +215,22 @@ impl Store {
         self.database.read(outbox::memory).await
     }
 
-    /// Records firings, one delivery for each route, and the memory that belongs to them, in one transaction. With firings the
-    /// commit outlives a power cut. What is recorded already stays as it is; the answer is the new deliveries alone.
+    /// Records firings, one delivery for each route, the memory that belongs to them, and the alerts whose wish a split has
+    /// `rewritten`, in one transaction. With firings or rewritten alerts the commit outlives a power cut. What is recorded
+    /// already stays as it is; the answer is the new deliveries alone.
+    pub(crate) async fn record_all(
+        &self,
+        firings: Vec<Firing>,
+        routes: Vec<(FiringId, ChannelName)>,
+        cut: Cut,
+        rewritten: Vec<Alert>,
+        now: Timestamp,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.database.record(outbox::Record { firings, routes, cut, rewritten, now }).await
+    }
+
+    /// [`record_all`](Self::record_all) without a split.
+    #[cfg(test)]
     pub(crate) async fn record(
         &self,
         firings: Vec<Firing>,
@@ -224,7 +238,7 @@ impl Store {
         cut: Cut,
         now: Timestamp,
     ) -> Result<Vec<Delivery>, StoreError> {
-        self.database.record(outbox::Record { firings, routes, cut, now }).await
+        self.record_all(firings, routes, cut, Vec::new(), now).await
     }
 
     /// At start: whatever a crash interrupted while sending is due again. Answers how many.

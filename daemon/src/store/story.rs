@@ -118,6 +118,7 @@ pub(super) async fn tell(open: impl Fn() -> Store) {
     pages(&store).await;
     charts(&store).await;
     keys(&store).await;
+    let annes = split(&store, annes).await;
 
     let seen = everything(&store).await;
     store.close().await;
@@ -209,6 +210,19 @@ async fn records(store: &Store, annes: &Alert, berts: &Alert) {
     let (firings, deliveries) = store.recent().await.expect("read");
     assert_eq!(firings, [first], "every microsecond and digit comes back");
     assert_eq!(deliveries, new);
+}
+
+/// What a split made of an alert is recorded with its memory; what is newer stays.
+async fn split(store: &Store, annes: Alert) -> Alert {
+    let [_, berts] = <[Alert; 2]>::try_from(store.alerts().await.expect("read")).expect("two");
+    let half = |alert: &Alert, version: u32| Alert { version, rule: rule("30000"), updated: at(20), ..alert.clone() };
+    let (changed, old) = (half(&annes, annes.version + 1), half(&berts, berts.version));
+    let gone = Alert { id: AlertId(9_999), ..changed.clone() };
+    let rewritten = vec![changed.clone(), old, gone];
+    let new = store.record_all(Vec::new(), Vec::new(), Cut::default(), rewritten, at(20)).await;
+    assert_eq!(new, Ok(Vec::new()));
+    assert_eq!(store.alerts().await, Ok(vec![changed.clone(), berts]));
+    changed
 }
 
 async fn sending(store: &Store) {

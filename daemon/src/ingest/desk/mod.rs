@@ -1,45 +1,181 @@
-//! The desk: the one task between the feeds and the evaluator. Feeds tell it news; what it believes goes on as observations.
+//! The desk: the one task between the feeds and the evaluator. It decides which feed is in use for each instrument, holds what
+//! cannot be believed yet, and has what was missed fetched before the first live price.
+//!
+//! ```text
+//!            news                    ┌ route.rs   which feed is in use
+//!  feeds ──────────▶ mod.rs ──▶ book.rs ┤ doubt.rs   what is held until it is explained
+//!                    │  ▲            └ gap.rs     what was missed, and the prices that wait for it
+//!      observations ◀┘  └── candles of gaps
+//! ```
+//!
+//! Everything but this file is pure: told the time, tested by tables and by a property over any schedule of faults.
 
+mod book;
+mod dead;
+mod doubt;
+mod gap;
 mod news;
+mod offset;
+mod route;
 
-use tokio::sync::{mpsc, watch};
+use std::{sync::Arc, time::Duration};
 
-use crate::links::{Events, Observation, Observations};
-use bellwether_core::event::Event;
+use bellwether_core::{
+    evaluator,
+    event::Event,
+    instrument::{Instrument, Symbol},
+    tick::{Candle, Tick},
+    time::{Span, Timestamp},
+};
+use futures_util::future::BoxFuture;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
 
+use crate::{
+    clock::Clock,
+    links::{Events, Notices, Observations},
+    metrics::Metrics,
+};
+pub(crate) use book::Watched;
+use book::{Book, Out};
+use doubt::Last;
 pub(crate) use news::{NEWS, News, NewsSender, Split, Wanted, What, Whom};
+pub(crate) use route::Candidate;
+
+/// How often is looked whether time alone has changed something.
+const BEAT: Duration = Duration::from_millis(250);
+/// How many beats pass between two looks for dead feeds.
+const MOURN: u32 = 20;
+/// How much news is taken at a time.
+const MANY: usize = 64;
+/// A source time further ahead than this is a wrong clock (docs/alerts.md, B3.2).
+const AHEAD: Span = Span::from_seconds(60);
+
+/// The time by two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Now {
+    /// The present.
+    wall: Timestamp,
+    /// What measures how long something has lasted: it stands still in a suspend, and no setting of the clock moves it.
+    steady: Timestamp,
+}
+
+/// The time of a price as the evaluator will see it.
+fn time_of(tick: &Tick) -> Timestamp {
+    tick.exchange_time.filter(|time| *time <= tick.received_time.plus(AHEAD)).unwrap_or(tick.received_time)
+}
+
+/// Fetches the finest candles there are of an instrument between two times.
+pub(crate) type FetchGap =
+    Arc<dyn Fn(Symbol, Timestamp, Timestamp) -> BoxFuture<'static, Result<Vec<Candle>, String>> + Send + Sync>;
 
 /// What the desk works with.
-#[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct Deps {
     /// Where observations go.
     pub(crate) observations: Observations,
     /// Where it is told how the feeds are doing.
     pub(crate) events: Events,
     /// What is wanted of the polled feeds.
     pub(crate) wanted: watch::Sender<Wanted>,
+    /// On which instruments alerts stand.
+    pub(crate) watched: watch::Receiver<Watched>,
+    /// Tells the owner of trouble.
+    pub(crate) notices: Notices,
+    /// Fetches what was missed.
+    pub(crate) fetch_gap: FetchGap,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// The figures.
+    pub(crate) metrics: Metrics,
 }
 
-impl Desk {
-    /// Works until all feeds are gone.
-    pub(crate) async fn run(self, mut news: mpsc::Receiver<News>) -> anyhow::Result<()> {
-        self.wanted.send_replace(Wanted::default());
-        while let Some(News { feed, what }) = news.recv().await {
-            let sent = match what {
-                What::Tick(tick) => self.observations.send(Observation::Tick(tick)).await.is_ok(),
-                What::Batch(ticks) => self.observations.send(Observation::Batch(ticks)).await.is_ok(),
-                What::Status(status) => self.events.send(Event::Feed(status)).await.is_ok(),
-                What::Candles(symbol, candles) => {
-                    let observation = Observation::Candles { symbol, candles, source: feed };
-                    self.observations.send(observation).await.is_ok()
+/// Works until all feeds are gone, or nobody takes prices any more.
+pub(crate) async fn run(
+    instruments: Vec<(Instrument, Vec<Candidate>)>,
+    known: Vec<(Symbol, evaluator::Observation)>,
+    mut news: mpsc::Receiver<News>,
+    deps: Deps,
+) -> anyhow::Result<()> {
+    let (started, begun) = (deps.clock.now(), Instant::now());
+    let now = || Now { wall: deps.clock.now(), steady: started.plus(begun.elapsed().into()) };
+    let known = known.into_iter().map(|(symbol, o)| (symbol, Last { ts: o.ts, price: o.price, session: o.session }));
+    let mut book = Book::new(instruments, known, now());
+    book.watch(deps.watched.borrow().clone());
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut beats = 0_u32;
+    // Bounded by the number of instruments: each has at most one gap.
+    let mut fetching = JoinSet::new();
+    let (mut some, mut out) = (Vec::with_capacity(MANY), Vec::new());
+    loop {
+        tokio::select! {
+            count = news.recv_many(&mut some, MANY) => {
+                if count == 0 {
+                    break;
                 }
-                What::Alive(_) | What::Lost(..) | What::Split(_) => true,
-            };
-            if !sent {
-                tracing::debug!(%feed, "nobody takes what feeds deliver any more");
-                break;
+                let now = now();
+                for news in some.drain(..) {
+                    book.news(news, now, &mut out);
+                }
+            }
+            _ = beat.tick() => {
+                let now = now();
+                beats = beats.wrapping_add(1);
+                book.watch(deps.watched.borrow().clone());
+                book.beat(now, &mut out);
+                if beats.is_multiple_of(MOURN) {
+                    book.mourn(now, &mut out);
+                }
+                let wanted = book.wanted(now);
+                deps.wanted.send_if_modified(|old| *old != wanted && { *old = wanted; true });
+            }
+            Some(fetched) = fetching.join_next() => match fetched {
+                Ok((symbol, answer)) => book.fetched(symbol, answer, now(), &mut out),
+                // Its prices are released when their patience is over.
+                Err(error) => tracing::error!("what was missed could not be fetched: {error}"),
+            },
+        }
+        for out in out.drain(..) {
+            if !act(out, &deps, &mut fetching).await {
+                return Ok(());
             }
         }
-        Ok(())
     }
+    book.close(&mut out);
+    for out in out {
+        if !act(out, &deps, &mut fetching).await {
+            break;
+        }
+    }
+    Ok(())
 }
+
+type Fetched = (Symbol, Result<Vec<Candle>, String>);
+
+/// Does it; false where nobody takes it any more.
+async fn act(out: Out, deps: &Deps, fetching: &mut JoinSet<Fetched>) -> bool {
+    match out {
+        Out::Observe(observation) => return deps.observations.send(observation).await.is_ok(),
+        Out::Status(status) => return deps.events.send(Event::Feed(status)).await.is_ok(),
+        Out::Fetch { symbol, from, to } => {
+            let fetch = (deps.fetch_gap)(symbol, from, to);
+            fetching.spawn(async move { (symbol, fetch.await) });
+        }
+        Out::Rejected(feed, reason) => deps.metrics.rejected(feed, reason),
+        Out::Switched { symbol, from, to, why } => {
+            deps.metrics.switched(from, to);
+            tracing::info!(%symbol, %from, %to, "another feed has taken over: {}", why.as_str());
+        }
+        Out::Note(text) => tracing::warn!("{text}"),
+        Out::Notice(notice) => (deps.notices)(notice),
+    }
+    true
+}
+
+#[cfg(test)]
+mod figures;
+#[cfg(test)]
+mod tests;

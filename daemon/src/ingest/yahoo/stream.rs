@@ -226,7 +226,7 @@ impl Connection {
             let proven = first.is_some_and(|first: Instant| first.elapsed() >= PROOF);
             failures = if proven { 1 } else { failures.saturating_add(1) };
             let backoff = match trouble.remedy {
-                Remedy::Retry | Remedy::End => Backoff::FEED,
+                Remedy::Retry | Remedy::Again | Remedy::End => Backoff::FEED,
                 Remedy::Blocked => Backoff::PLACE,
                 // A firewall's 403 may mean no more than the user agent.
                 Remedy::Wait | Remedy::Banned => {

@@ -79,6 +79,14 @@ pub(in crate::store) fn edit(
     Ok(alert)
 }
 
+/// Puts down what a split made of an alert. A newer version, or a deletion, stays.
+pub(super) fn rewrite(db: &Connection, alert: &Alert) -> Result<()> {
+    let sql = "UPDATE alerts SET version = ?2, rule = ?3, updated = ?4 WHERE id = ?1 AND version < ?2";
+    let (rule, updated) = (to_json(&alert.rule)?, alert.updated.as_micros());
+    db.prepare_cached(sql)?.execute(params![alert.id.0, alert.version, rule, updated])?;
+    Ok(())
+}
+
 /// Deletes an alert; its memory goes with it.
 pub(in crate::store) fn delete(db: &Connection, owner: UserId, id: AlertId, expected: Option<u32>) -> Result<Alert> {
     let mut alert = expect(one(db, owner, id)?, expected)?;

@@ -1,7 +1,7 @@
 //! The record of firings with the evaluator's memory, and the deliveries on their way, in SQL.
 
 use bellwether_core::{
-    alert::{AlertId, UserId},
+    alert::{Alert, AlertId, UserId},
     condition::ChannelName,
     delivery::{Delivery, DeliveryId, DeliveryState, DueDelivery},
     evaluator::Cut,
@@ -31,6 +31,8 @@ pub(in crate::store) struct Record {
     pub(in crate::store) routes: Vec<(FiringId, ChannelName)>,
     /// What the evaluator remembers now.
     pub(in crate::store) cut: Cut,
+    /// Alerts whose wish a split has changed: their memory is of the new wish, so both are of one moment.
+    pub(in crate::store) rewritten: Vec<Alert>,
     /// The time of the record.
     pub(in crate::store) now: Timestamp,
 }
@@ -38,7 +40,8 @@ pub(in crate::store) struct Record {
 impl Record {
     /// With firings it must outlive a power cut, as something is sent on the strength of it. A cut alone comes again.
     pub(super) fn durability(&self) -> Durability {
-        if self.firings.is_empty() && self.routes.is_empty() { Durability::Dispensable } else { Durability::Full }
+        let news = !self.firings.is_empty() || !self.routes.is_empty() || !self.rewritten.is_empty();
+        if news { Durability::Full } else { Durability::Dispensable }
     }
 }
 
@@ -81,6 +84,9 @@ pub(super) fn record(db: &Connection, record: &Record) -> Result<Vec<Delivery>> 
             finished: None,
             answer: None,
         }));
+    }
+    for alert in &record.rewritten {
+        alerts::rewrite(db, alert)?;
     }
     remember(db, &record.cut)?;
     Ok(deliveries)

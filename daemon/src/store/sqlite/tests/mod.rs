@@ -89,6 +89,7 @@ async fn a_record_that_is_not_committed_leaves_nothing() {
         routes: vec![(event.id, email())],
         firings: vec![event],
         cut: cut(&[&alert], &["BTC"]),
+        rewritten: Vec::new(),
         now: at(1),
     };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).expect("begun");
@@ -140,6 +141,7 @@ async fn records_that_wait_together_are_one_commit_and_a_bad_one_harms_no_other(
                 firings: vec![event],
                 routes: vec![(target, email())],
                 cut: Cut::default(),
+                rewritten: Vec::new(),
                 now: at(2),
             };
             assert!(store.database.writer.send(Job::Record(record, answer)).await.is_ok());
