@@ -26,6 +26,7 @@ use anyhow::Context as _;
 use bellwether_core::{
     board::Snapshot,
     catalog::Catalog,
+    condition::HistoryNeed,
     config::{Config, Senseless},
     evaluator::Evaluator,
     instrument::{FeedId, Instrument},
@@ -48,7 +49,7 @@ use crate::{
     ingest,
     links::{BATCHES, CHANGES, EVENTS, Notices, TICKS},
     metrics::Metrics,
-    notify,
+    notify, past,
     presence::Presence,
     provider::{Priority, Providers},
     record,
@@ -133,6 +134,7 @@ impl Daemon {
         let (changes_tx, changes) = mpsc::channel(CHANGES); // full: the request waits
         let (batches_tx, batches) = mpsc::channel(BATCHES); // full: evaluation waits for the disk
         let (events_tx, events) = mpsc::channel(EVENTS); // full: the sender waits; the hub never waits for clients
+        let (needs_tx, needs) = mpsc::channel(past::NEEDS); // full: an indicator begins without its past
         let (trades_tx, trades) = mpsc::channel(record::TRADES); // full: the price is left out of its bar
 
         let before = picture(&store, simulated).await?;
@@ -176,6 +178,7 @@ impl Daemon {
             trades: trades_tx,
             watched: watched_tx,
             notices: Arc::clone(&notices),
+            needs: needs_tx,
             days: days.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
@@ -218,6 +221,12 @@ impl Daemon {
         roles.spawn(async move {
             completing.await;
             ("days", Ok(()))
+        });
+
+        let asking = past::run(needs, ask_past(history.clone()), ticks_tx.clone(), clock.clone(), stop.clone());
+        roles.spawn(async move {
+            asking.await;
+            ("past", Ok(()))
         });
 
         // The feeds last: no price before somebody listens.
@@ -397,6 +406,18 @@ fn fetch_gap(history: History) -> ingest::desk::FetchGap {
             candles.map_err(|error| error.to_string())
         })
     })
+}
+
+/// Where indicators get their past.
+fn ask_past(
+    history: History,
+) -> impl Fn(HistoryNeed, Timestamp) -> futures_util::future::BoxFuture<'static, Result<Vec<Candle>, String>> {
+    move |need, end| {
+        let history = history.clone();
+        Box::pin(
+            async move { history.warm_up(need, end, Priority::Background).await.map_err(|error| error.to_string()) },
+        )
+    }
 }
 
 fn by_symbol(instruments: &[Instrument]) -> HashMap<bellwether_core::instrument::Symbol, Instrument> {

@@ -12,6 +12,7 @@ use std::{
 
 use bellwether_core::{
     alert::{Alert, AlertChange, AlertId},
+    condition::{HistoryNeed, Rule},
     evaluator::{Admission, Evaluator},
     event::{AlertRow, Event, Ticker},
     firing::Firing,
@@ -50,6 +51,8 @@ pub(crate) struct Evaluate {
     pub(crate) watched: watch::Sender<Arc<BTreeSet<Symbol>>>,
     /// Tells the owner which alerts a split has changed.
     pub(crate) notices: Notices,
+    /// Where it is told which past an alert's indicators need. Full: they begin without it.
+    pub(crate) needs: mpsc::Sender<HistoryNeed>,
     /// What feeds leave out of the trading day.
     pub(crate) days: Days,
     /// The time.
@@ -84,7 +87,11 @@ impl Evaluate {
     ) -> anyhow::Result<()> {
         let mut told = Told::default();
         let now = self.clock.now();
-        let ids: Vec<AlertId> = self.evaluator.alerts().map(|a| a.id).collect();
+        let mut ids = Vec::new();
+        for alert in self.evaluator.alerts() {
+            self.need(&alert.rule);
+            ids.push(alert.id);
+        }
         self.tell(&mut told, ids, now).await;
         self.metrics.alerts.set(i64::try_from(self.evaluator.count()).unwrap_or(i64::MAX));
         let mut beat = tokio::time::interval(CUT);
@@ -149,6 +156,9 @@ impl Evaluate {
                 self.evaluator.on_backfill(symbol, &candles, source, received, firings);
                 self.metrics.evaluation.observe(started.elapsed().as_secs_f64());
             }
+            Observation::History { symbol, candles, received } => {
+                self.evaluator.on_history(symbol, &candles, received);
+            }
             Observation::Split { symbol, ratio, received } => {
                 let changed = self.evaluator.on_split(symbol, ratio, received);
                 if !changed.is_empty() {
@@ -157,6 +167,15 @@ impl Evaluate {
                 effects.rewritten.extend(changed);
             }
             Observation::Feed(_) => {}
+        }
+    }
+
+    /// Has the past fetched that its indicators look at.
+    fn need(&self, rule: &Rule) {
+        for need in rule.history_needed() {
+            if self.needs.try_send(need).is_err() {
+                tracing::warn!(symbol = %need.symbol, "an indicator begins without its past");
+            }
         }
     }
 
@@ -211,6 +230,9 @@ impl Evaluate {
         };
         if !self.evaluator.apply(change, now, firings) {
             return;
+        }
+        if let Some(alert) = self.evaluator.alert(id) {
+            self.need(&alert.rule);
         }
         self.metrics.alerts.set(i64::try_from(self.evaluator.count()).unwrap_or(i64::MAX));
         told.changed = true;

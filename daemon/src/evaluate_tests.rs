@@ -47,6 +47,7 @@ impl Rig {
             batches: batches_tx,
             events: events_tx,
             trades: mpsc::channel(16).0,
+            needs: mpsc::channel(1).0,
             days: Days::default(),
             watched: watched_tx,
             notices: Arc::new(move |notice| notices_tx.send(notice).expect("the test listens")),

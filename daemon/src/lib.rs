@@ -20,6 +20,7 @@ mod ingest;
 mod links;
 mod metrics;
 mod notify;
+mod past;
 mod presence;
 mod provider;
 mod record;

@@ -50,6 +50,15 @@ pub(crate) enum Observation {
         /// When they arrived here.
         received: Timestamp,
     },
+    /// The past that an alert's indicator needs: it fills what is not known, and judges nothing.
+    History {
+        /// The instrument.
+        symbol: Symbol,
+        /// Closed candles, oldest first.
+        candles: Vec<Candle>,
+        /// When they arrived here.
+        received: Timestamp,
+    },
     /// From here on prices are those of new units.
     Split {
         /// The instrument.

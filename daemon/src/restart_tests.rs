@@ -87,6 +87,7 @@ impl Life {
             batches,
             events,
             trades,
+            needs: mpsc::channel(1).0,
             days: crate::history::Days::default(),
             watched: tokio::sync::watch::channel(Arc::default()).0,
             notices: Arc::new(|_| {}),

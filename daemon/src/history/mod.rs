@@ -186,7 +186,9 @@ impl History {
         // A day of UTC ends before the next day of New York begins. Other markets' days end elsewhere, but at whole hours.
         let length = if bar >= DAY && !matches!(session, "24x7" | "us_equity") { HOUR } else { bar };
         let count = u32::try_from(bars).unwrap_or(u32::MAX).saturating_add(2);
-        let from = end.minus(self.inner.stretch_of(symbol, bar, count).min(DAY.times(DEEPEST)));
+        // Bars without a price do not exist: a little more than the number asks for.
+        let stretch = self.inner.stretch_of(symbol, bar, count).min(DAY.times(DEEPEST));
+        let from = end.minus(stretch).minus(HOUR);
         let mut past = self.candles(symbol, length, from, end, u32::MAX, priority).await?;
         past.retain(|bar| bar.to <= end);
         Ok(past)
