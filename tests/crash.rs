@@ -3,7 +3,9 @@
 //!
 //! Each instrument goes up and down through its alerts' levels. The next step of an instrument is taken only when the firings of
 //! the step before are on record, and after a kill the exchange tells the new daemon where the market stands: so what must fire
-//! does not depend on when the kills come, and core's evaluator, shown the steps alone, says exactly what it is.
+//! does not depend on when the kills come, and core's evaluator, shown the steps alone, says exactly what it is. Half of the
+//! instruments' webhooks tell each firing by itself, the others collect: there each firing has been sent itself, or is part of a
+//! digest that was.
 //!
 //! `BELLWETHER_KILLS` and `BELLWETHER_SEED` repeat a run.
 
@@ -32,9 +34,11 @@ use crate::harness::{Daemon, Dice, Exchange, Lab, Receiver, Settings, Stream, da
 
 /// The instruments, each with a webhook of its own.
 const INSTRUMENTS: [&str; 4] = ["BTC", "ETH", "SOL", "DOGE"];
+/// Those whose webhooks collect what fires.
+const COLLECTING: [&str; 2] = ["SOL", "DOGE"];
 /// The alerts of an instrument; every step fires two of them.
 const ALERTS: [&str; 3] = ["> 100 each", "< 90 each", "crosses 95 each"];
-/// Steps of one instrument in one life of the daemon: so many that a channel's burst of 20 is not used up.
+/// Steps of one instrument in one life of the daemon.
 const STEPS: u32 = 9;
 /// Firings of one instrument that may be under way, so that what is left at the end goes out at once too.
 const UNDER_WAY: usize = 8;
@@ -129,7 +133,7 @@ async fn storm(
             }
             if steps == STEPS {
                 lives.changed().await.expect("the lives go on");
-            } else if oracle.fired.len() > receiver.different(&name) + UNDER_WAY {
+            } else if oracle.fired.len() > receiver.firings(&name) + UNDER_WAY {
                 sleep(Duration::from_millis(2)).await;
             } else {
                 break;
@@ -203,7 +207,9 @@ async fn no_firing_is_lost_however_often_the_daemon_is_killed() {
     let (exchange, receiver) = (Arc::new(Exchange::start().await), Arc::new(Receiver::start().await));
     receiver.hesitate(THINKS);
     let settings = INSTRUMENTS.iter().fold(Settings::quiet().coinbase(&exchange), |settings, symbol| {
-        settings.webhook(&symbol.to_ascii_lowercase(), &receiver)
+        let name = symbol.to_ascii_lowercase();
+        let group = if COLLECTING.contains(symbol) { "200ms" } else { "0s" };
+        settings.webhook(&name, &receiver).unlimited(&name, group)
     });
     let lab = Lab::with(&settings);
     let daemon = lab.daemon().await;
@@ -242,54 +248,81 @@ async fn no_firing_is_lost_however_often_the_daemon_is_killed() {
                 .expect("a storm"),
         );
     }
-    let told = everything_told(&receiver, expected.len(), seed).await;
+    everything_told(&receiver, expected.len(), seed).await;
+    drop(watching);
+    daemon.stop().await;
+    let database = sound(&lab);
+    let told = told(&database, &receiver, seed);
     let missing: Vec<_> = expected.difference(&told).collect();
     let invented: Vec<_> = told.difference(&expected).collect();
     assert!(missing.is_empty() && invented.is_empty(), "seed {seed}: missing {missing:?}, invented {invented:?}");
-    copies(&receiver, expected.len(), kills, seed);
-    drop(watching);
-    daemon.stop().await;
-    sound(&lab);
+    copies(&receiver, &database, kills, seed);
+    writeln!(std::io::stderr(), "{} firings told, none lost", expected.len()).ok();
 }
 
 /// Waits until as much has arrived as must.
-async fn everything_told(receiver: &Receiver, count: usize, seed: u64) -> BTreeSet<Fired> {
-    let arrived = || INSTRUMENTS.iter().map(|symbol| receiver.different(&symbol.to_ascii_lowercase())).sum::<usize>();
+async fn everything_told(receiver: &Receiver, count: usize, seed: u64) {
+    let arrived = || INSTRUMENTS.iter().map(|symbol| receiver.firings(&symbol.to_ascii_lowercase())).sum::<usize>();
     eventually(&format!("{count} different firings (seed {seed})"), async || (arrived() >= count).then_some(())).await;
-    let told = receiver.received();
-    told.iter()
-        .map(|one| {
-            let data = &one.body["data"];
-            let id: FiringId = data["firing"].as_str().expect("an id").parse().expect("a firing's id");
-            (id.alert, id.number, data["price"].as_str().expect("a price").to_owned())
-        })
-        .collect()
 }
 
-/// What came more than once carries one key, and there is no more of it than could be under way when a kill came.
-fn copies(receiver: &Receiver, firings: usize, kills: u32, seed: u64) {
-    let told = receiver.received();
-    let mut by_key: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for one in &told {
-        let firing = one.body["data"]["firing"].as_str().expect("an id");
-        by_key.entry((&one.name, &one.id)).or_default().push(firing);
+/// What arrived: each firing whose delivery was sent, or merged into one that was, under a key that the receiver has seen.
+fn told(database: &rusqlite::Connection, receiver: &Receiver, seed: u64) -> BTreeSet<Fired> {
+    let keys: BTreeSet<String> = receiver.received().into_iter().map(|one| one.id).collect();
+    let sql = "SELECT f.alert, f.number, f.firing, d.state, c.id, c.state FROM deliveries d \
+         JOIN firings f ON f.place = d.firing JOIN deliveries c ON c.id = ifnull(d.merged_into, d.id)";
+    let mut statement = database.prepare(sql).expect("a statement");
+    let mut rows = statement.query([]).expect("rows");
+    let mut told = BTreeSet::new();
+    while let Some(row) = rows.next().expect("a row") {
+        let text = |column| row.get::<_, String>(column).expect("a text");
+        let carrier = format!("d{}", row.get::<_, i64>(4).expect("a number"));
+        assert!(["sent", "merged"].contains(&&*text(3)) && text(5) == "sent", "seed {seed}: {carrier} is {}", text(5));
+        assert!(keys.contains(&carrier), "seed {seed}: {carrier} counts as sent and never came");
+        let firing: Value = serde_json::from_str(&text(2)).expect("JSON");
+        let price = firing["price"].as_str().expect("a price").to_owned();
+        told.insert((AlertId(row.get(0).expect("a number")), row.get(1).expect("a number"), price));
     }
-    assert_eq!(by_key.len(), firings, "seed {seed}: one key for each firing");
-    for (key, firings) in &by_key {
-        assert!(firings.iter().all(|firing| firing == &firings[0]), "seed {seed}: {key:?} means {firings:?}");
+    told
+}
+
+/// What came more than once carries one key and says the same, there is no more of it than could be under way when a kill came, and
+/// a message stands for as many firings as the outbox says.
+fn copies(receiver: &Receiver, database: &rusqlite::Connection, kills: u32, seed: u64) {
+    let messages = receiver.received();
+    let mut by_key: BTreeMap<&str, Vec<(String, String)>> = BTreeMap::new();
+    for one in &messages {
+        let data = &one.body["data"];
+        by_key.entry(&one.id).or_default().push((data["firing"].to_string(), data["firings"].to_string()));
     }
-    let extra = told.len() - firings;
+    for (key, words) in &by_key {
+        assert!(words.iter().all(|word| word == &words[0]), "seed {seed}: {key:?} means {words:?}");
+        let id: i64 = key.strip_prefix('d').and_then(|id| id.parse().ok()).expect("a key");
+        let sql =
+            "SELECT merged, (SELECT count(*) FROM deliveries WHERE merged_into = ?1) FROM deliveries WHERE id = ?1";
+        let (merged, rows): (i64, i64) =
+            database.query_row(sql, [id], |row| Ok((row.get(0)?, row.get(1)?))).expect("its row");
+        assert!(merged == 0 && rows == 0 || merged + 1 == rows, "seed {seed}: {key} carries {rows} of {merged}");
+    }
+    let extra = messages.len() - by_key.len();
     let in_flight = INSTRUMENTS.len() * SENDS_IN_FLIGHT;
     assert!(extra <= kills as usize * in_flight, "seed {seed}: {extra} copies after {kills} kills");
-    writeln!(std::io::stderr(), "{firings} firings told, none lost, {extra} copies under their own key").ok();
+    let digests = messages.iter().filter(|one| one.body["type"] == "alert.digest").count();
+    writeln!(
+        std::io::stderr(),
+        "{} messages, {digests} of them digests, {extra} copies under their own key",
+        by_key.len()
+    )
+    .ok();
 }
 
 /// Sends that one channel has under way at most.
 const SENDS_IN_FLIGHT: usize = 1;
 
-/// The database has suffered nothing.
-fn sound(lab: &Lab) {
+/// The database, which has suffered nothing.
+fn sound(lab: &Lab) -> rusqlite::Connection {
     let database = rusqlite::Connection::open(lab.data().join("bellwether.db")).expect("the database");
     let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a verdict");
     assert_eq!(verdict, "ok");
+    database
 }

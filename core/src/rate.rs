@@ -2,6 +2,17 @@
 
 use crate::time::{Span, Timestamp};
 
+/// How often something may be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// So many times at once, ...
+    pub burst: u32,
+    /// ... then once each `refill`.
+    pub refill: Span,
+    /// At most so many times in 24 hours, where that is limited.
+    pub daily: Option<u32>,
+}
+
 /// Holds up to `burst` tokens and gains one every `refill`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenBucket {
@@ -15,6 +26,19 @@ impl TokenBucket {
     /// A full bucket of `burst` tokens (at least one) that gains one every `refill`.
     pub const fn new(burst: u32, refill: Span) -> Self {
         Self { burst: if burst == 0 { 1 } else { burst }, refill, full_at: Timestamp::from_micros(i64::MIN) }
+    }
+
+    /// A bucket that was written down as [`full_at`](Self::full_at). Where its limits have become tighter since, the new ones hold.
+    #[must_use]
+    pub fn resumed(mut self, full_at: Timestamp, now: Timestamp) -> Self {
+        // Never emptier than empty: a clock that was set back must not close it for long.
+        self.full_at = full_at.min(now.plus(self.refill.times(i64::from(self.burst))));
+        self
+    }
+
+    /// When it will be full again: all that there is to remember.
+    pub const fn full_at(&self) -> Timestamp {
+        self.full_at
     }
 
     /// Takes a token, or says when the next one will be there.
@@ -58,6 +82,18 @@ mod tests {
             assert_eq!(bucket.take(at(100)), Ok(()));
         }
         assert!(bucket.take(at(100)).is_err());
+    }
+
+    #[test]
+    fn a_restart_does_not_fill_it() {
+        let new = || TokenBucket::new(2, Span::from_seconds(10));
+        let at = |seconds: i64| Timestamp::from_seconds(1_000 + seconds);
+        let mut bucket = new();
+        assert_eq!((bucket.take(at(0)), bucket.take(at(0))), (Ok(()), Ok(())));
+        let mut again = new().resumed(bucket.full_at(), at(1));
+        assert_eq!(again.take(at(1)), Err(at(10)));
+        let mut ahead = new().resumed(at(1_000_000), at(1));
+        assert_eq!(ahead.take(at(1)), Err(at(11)), "nothing is closed for longer than an empty bucket is");
     }
 
     #[test]

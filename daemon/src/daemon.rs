@@ -161,7 +161,25 @@ impl Daemon {
                 timezone: timezone.iana_name().map(str::to_owned),
                 simulated,
             },
+            policy: notify::Policy {
+                quiet: match &config.user.quiet_hours {
+                    Some(hours) => Some(
+                        hours
+                            .judged(&timezone)
+                            .map_err(|(key, wrong)| anyhow::anyhow!("`user.quiet_hours.{key}`: {wrong}"))?,
+                    ),
+                    None => None,
+                },
+                steps: config.user.escalation.clone(),
+            },
             health: health.clone(),
+        };
+        let by_hand = notify::ByHand {
+            store: store.clone(),
+            channels: Arc::clone(&channels),
+            events: events_tx.clone(),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
         };
         roles.spawn(async move {
             notify::run(batches, delivery).await;
@@ -201,6 +219,7 @@ impl Daemon {
             clock: clock.clone(),
             metrics: metrics.clone(),
             channels: access(&channels),
+            outbox: outbox(by_hand),
             auth: gateway::Auth::open(&store, &config.server, token.clone()).await?,
             timezone,
             started,
@@ -244,7 +263,13 @@ impl Daemon {
             metrics: metrics.clone(),
         };
         let desk = ingest::desk::run(assigned.routes(), known, news, desk);
-        roles.spawn(async move { ("desk", desk.await) });
+        let last = stop.clone();
+        roles.spawn(async move {
+            let ended = desk.await;
+            // Where every feed is switched off it has nobody to wait for; the daemon goes on.
+            last.cancelled().await;
+            ("desk", ended)
+        });
         let jumping = watch_jumps(jumps_tx, stop.clone());
         roles.spawn(async move {
             jumping.await;
@@ -372,6 +397,21 @@ fn access(channels: &Arc<notify::ChannelSet>) -> gateway::ChannelAccess {
         test: Arc::new(move |name| {
             let channels = Arc::clone(&tested);
             Box::pin(async move { channels.test(&name).await })
+        }),
+    }
+}
+
+/// The outbox as the gateway reaches it.
+fn outbox(by_hand: notify::ByHand) -> gateway::OutboxAccess {
+    let resending = by_hand.clone();
+    gateway::OutboxAccess {
+        resend: Arc::new(move |owner, id| {
+            let by_hand = resending.clone();
+            Box::pin(async move { by_hand.resend(owner, id).await })
+        }),
+        withdrawn: Arc::new(move |alert, since| {
+            let by_hand = by_hand.clone();
+            Box::pin(async move { by_hand.withdrawn(alert, since).await })
         }),
     }
 }

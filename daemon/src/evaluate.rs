@@ -11,8 +11,8 @@ use std::{
 };
 
 use bellwether_core::{
-    alert::{Alert, AlertChange, AlertId},
-    condition::{HistoryNeed, Rule},
+    alert::{Alert, AlertChange, AlertId, AlertState},
+    condition::{Family, HistoryNeed, Rule},
     evaluator::{Admission, Evaluator},
     event::{AlertRow, Event, Ticker},
     firing::Firing,
@@ -66,6 +66,8 @@ pub(crate) struct Evaluate {
 struct Told {
     rows: HashMap<AlertId, AlertRow>,
     due: BTreeSet<(Timestamp, AlertId)>,
+    /// The last firing of each urgent alert whose episode was told to be over.
+    over: HashMap<AlertId, u32>,
     /// Alerts have changed, and with them perhaps the instruments that they are on.
     changed: bool,
 }
@@ -238,6 +240,7 @@ impl Evaluate {
         told.changed = true;
         if let Some(event) = gone {
             told.rows.remove(&id);
+            told.over.remove(&id);
             drop(self.events.send(event).await);
         } else if firings.is_empty() {
             // With a firing the new state is shown once that is recorded.
@@ -250,9 +253,10 @@ impl Evaluate {
         let now = self.clock.now();
         let started = firings.iter().map(|f| f.received).min();
         let cut = self.evaluator.take_cut();
-        let ids = cut.alerts.iter().map(|m| m.id);
+        let ids: Vec<AlertId> = cut.alerts.iter().map(|m| m.id).collect();
+        let over = self.over(told, &ids, now);
         let rows = self.news(told, ids, now);
-        if self.batches.send(Batch { firings, cut, rows, rewritten, started }).await.is_err() {
+        if self.batches.send(Batch { firings, cut, rows, over, rewritten, started }).await.is_err() {
             tracing::error!("the recorder of firings is gone");
         }
     }
@@ -272,14 +276,34 @@ impl Evaluate {
         if let Some(cut) = &cut {
             ids.extend(cut.alerts.iter().map(|m| m.id));
         }
+        let over = self.over(told, &ids, now);
         rows.extend(self.news(told, ids, now));
         if let Some(cut) = cut {
-            drop(self.batches.send(Batch { cut, rows, ..Batch::default() }).await);
+            drop(self.batches.send(Batch { cut, rows, over, ..Batch::default() }).await);
         } else {
             for row in rows {
                 drop(self.events.send(Event::AlertPut(row)).await);
             }
         }
+    }
+
+    /// The urgent alerts among these that have fired and whose episode is over, each firing once: its later steps are pointless.
+    /// Only levels have an end that can be seen; a firing of a move is its own end, and a `once` is not judged any more.
+    fn over(&self, told: &mut Told, ids: &[AlertId], now: Timestamp) -> Vec<(AlertId, u32)> {
+        let mut over = Vec::new();
+        for id in ids {
+            let Some(status) = self.evaluator.status(*id, now) else { continue };
+            let news = told.over.get(id) != Some(&status.count);
+            if status.count == 0 || status.satisfied != Some(false) || status.state == AlertState::Done || !news {
+                continue;
+            }
+            let Some(alert) = self.evaluator.alert(*id) else { continue };
+            told.over.insert(*id, status.count);
+            if alert.rule.urgent && alert.rule.terms.iter().all(|term| term.condition.family() == Family::Level) {
+                over.push((*id, status.count));
+            }
+        }
+        over
     }
 
     async fn tell(&self, told: &mut Told, ids: impl IntoIterator<Item = AlertId>, now: Timestamp) {

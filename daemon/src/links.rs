@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bellwether_core::{
-    alert::{Alert, AlertChange},
+    alert::{Alert, AlertChange, AlertId},
     evaluator::Cut,
     event::{AlertRow, Event},
     firing::Firing,
@@ -146,6 +146,8 @@ pub(crate) struct Batch {
     pub(crate) cut: Cut,
     /// What clients are to see of the alerts concerned, once this is recorded.
     pub(crate) rows: Vec<AlertRow>,
+    /// Urgent alerts whose episode is over, with the number of its last firing.
+    pub(crate) over: Vec<(AlertId, u32)>,
     /// Alerts whose wish was changed by a split, to be written down with the rest.
     pub(crate) rewritten: Vec<Alert>,
     /// When the oldest observation that fired was received, for the latency figures.

@@ -56,6 +56,13 @@ pub(crate) struct Sending {
     status: &'static str,
 }
 
+/// Labels `channel` and `state`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Standing {
+    channel: String,
+    state: &'static str,
+}
+
 /// Label `channel`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ByChannel {
@@ -90,6 +97,7 @@ pub(crate) struct Metrics {
     /// From an observation's arrival to its firings' commit, in seconds.
     pub(crate) tick_to_commit: Histogram,
     sent: Family<Sending, Counter>,
+    deliveries: Family<Standing, Gauge>,
     queue_depth: Family<ByChannel, Gauge>,
     queue_age: Family<ByChannel, Gauge<f64, AtomicU64>>,
     /// Open WebSocket sessions.
@@ -118,6 +126,7 @@ impl Metrics {
             commit: latency(0.000_1),
             tick_to_commit: latency(0.000_1),
             sent: Family::default(),
+            deliveries: Family::default(),
             queue_depth: Family::default(),
             queue_age: Family::default(),
             sessions: Gauge::default(),
@@ -142,7 +151,12 @@ impl Metrics {
             "Time from an observation's arrival to its firings' commit",
             metrics.tick_to_commit.clone(),
         );
-        r.register("notifier_notifications_sent", "Attempts to deliver, by outcome", metrics.sent.clone());
+        r.register(
+            "notifier_notifications_sent",
+            "Attempts to deliver by outcome, and deliveries merged or cancelled",
+            metrics.sent.clone(),
+        );
+        r.register("notifier_deliveries", "Deliveries that are open or dead, by state", metrics.deliveries.clone());
         r.register("notifier_queue_depth", "Deliveries waiting", metrics.queue_depth.clone());
         r.register("notifier_queue_age_seconds", "Age of the oldest waiting delivery", metrics.queue_age.clone());
         r.register("gateway_websocket_sessions", "Open WebSocket sessions", metrics.sessions.clone());
@@ -189,7 +203,17 @@ impl Metrics {
 
     /// An attempt to deliver ended: `sent`, `retry`, `dead`, `unknown`.
     pub(crate) fn sent(&self, channel: &ChannelName, status: &'static str) {
-        self.sent.get_or_create(&Sending { channel: channel.to_string(), status }).inc();
+        self.ended(channel, status, 1);
+    }
+
+    /// So many deliveries went that way: also `merged` into another's digest, or `cancelled`.
+    pub(crate) fn ended(&self, channel: &ChannelName, status: &'static str, count: u64) {
+        self.sent.get_or_create(&Sending { channel: channel.to_string(), status }).inc_by(count);
+    }
+
+    /// How many deliveries of a channel are in a state that may still change.
+    pub(crate) fn deliveries(&self, channel: &ChannelName, state: &'static str, count: i64) {
+        self.deliveries.get_or_create(&Standing { channel: channel.to_string(), state }).set(count);
     }
 
     /// How many deliveries of a channel wait, and how old the oldest is, in seconds.

@@ -80,6 +80,7 @@ impl Life {
             clock: clock.clone(),
             context: notify::Context { catalog: Arc::new(catalog.clone()), timezone: None, simulated: false },
             health: notify::StoreHealth::default(),
+            policy: notify::Policy::default(),
         };
         let evaluate = Evaluate {
             evaluator: Evaluator::restore(instruments.iter().cloned(), alerts, memory),

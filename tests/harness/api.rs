@@ -135,7 +135,7 @@ impl Api {
             let items = page["items"].as_array().expect("items").clone();
             let settled = |event: &Value| {
                 let deliveries = event["deliveries"].as_array().expect("deliveries");
-                deliveries.iter().all(|d| ["sent", "dead", "unknown"].iter().any(|state| d["state"] == *state))
+                deliveries.iter().all(|d| d["finished"].is_string())
             };
             (items.len() >= count && items.iter().all(settled)).then_some(items)
         })

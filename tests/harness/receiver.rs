@@ -1,7 +1,7 @@
 //! Somebody who receives webhooks, and believes none whose signature is not right (standardwebhooks.com, 1.0).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -42,8 +42,8 @@ pub(crate) struct Received {
 #[derive(Debug, Default)]
 struct Desk {
     received: Vec<Received>,
-    /// The different keys, by name.
-    keys: BTreeMap<String, BTreeSet<String>>,
+    /// The different keys, by name, each with how many firings its message stands for.
+    keys: BTreeMap<String, BTreeMap<String, usize>>,
     /// What is answered next; 200 when there is nothing.
     answers: VecDeque<u16>,
     delay: Duration,
@@ -100,9 +100,9 @@ impl Receiver {
         lock(&self.desk).received.len()
     }
 
-    /// How many different ones came under this name.
-    pub(crate) fn different(&self, name: &str) -> usize {
-        lock(&self.desk).keys.get(name).map_or(0, BTreeSet::len)
+    /// How many firings the different messages under this name stand for.
+    pub(crate) fn firings(&self, name: &str) -> usize {
+        lock(&self.desk).keys.get(name).map_or(0, |keys| keys.values().sum())
     }
 
     /// Waits until so many have come.
@@ -113,6 +113,12 @@ impl Receiver {
         })
         .await
     }
+}
+
+/// How many firings a message stands for.
+fn firings_of(body: &Value) -> usize {
+    let field = if body["type"] == "alert.digest" { "firings" } else { "collected" };
+    body["data"][field].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(1)
 }
 
 async fn take(
@@ -126,7 +132,7 @@ async fn take(
         let mut desk = lock(&desk);
         let status = desk.answers.pop_front().unwrap_or(200);
         let body = serde_json::from_str(&text).expect("webhooks are JSON");
-        desk.keys.entry(name.clone()).or_default().insert(id.clone());
+        desk.keys.entry(name.clone()).or_default().insert(id.clone(), firings_of(&body));
         desk.received.push(Received { name, id, text, body, status });
         (desk.delay, status)
     };

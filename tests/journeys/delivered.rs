@@ -102,7 +102,8 @@ async fn a_busy_receiver_is_asked_again_under_the_same_key_and_a_refusal_is_told
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_row_is_accounted_for() {
     let (exchange, receiver) = (Exchange::start().await, Receiver::start().await);
-    let lab = Lab::with(&Settings::quiet().coinbase(&exchange).webhook("a", &receiver).webhook("b", &receiver));
+    let settings = Settings::quiet().coinbase(&exchange).webhook("a", &receiver).webhook("b", &receiver);
+    let lab = Lab::with(&settings.unlimited("a", "0s").unlimited("b", "0s"));
     let daemon = lab.daemon().await;
     let api = daemon.api();
     exchange.trade("BTC-USD", "59000");
@@ -127,5 +128,84 @@ async fn every_row_is_accounted_for() {
     })
     .await;
     assert_eq!(counted, 12, "one counter moves for each");
+    // What is dead can be sent again by hand, and then it is not dead any more.
+    let dead = lab.run(["events", "--dead"]).await;
+    assert_eq!(dead.out.lines().filter(|line| line.contains("400")).count(), 2, "{dead:?}");
+    let again = lab.run(["deliveries", "retry", "--all"]).await;
+    assert_eq!(again.out.lines().filter(|line| line.contains("is sent again")).count(), 2, "{again:?}");
+    eventually("all are sent", async || {
+        let page = api.get("/deliveries?limit=100&state=sent").await.done();
+        (page["items"].as_array()?.len() == 12).then_some(())
+    })
+    .await;
+    let keys: std::collections::BTreeSet<String> = receiver.received().into_iter().map(|one| one.id).collect();
+    assert_eq!((keys.len(), receiver.count()), (12, 14), "under the same keys");
+    assert!(lab.run(["deliveries", "retry", "d1"]).await.code == Some(1), "what was sent is not sent again");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fires_together_is_one_message_and_the_listings_say_which() {
+    let (exchange, receiver) = (Exchange::start().await, Receiver::start().await);
+    let lab = Lab::with(&Settings::quiet().coinbase(&exchange).webhook("a", &receiver).unlimited("a", "1s"));
+    let daemon = lab.daemon().await;
+    let api = daemon.api();
+    exchange.trade("BTC-USD", "59000");
+    api.price("BTC", "59000").await;
+    for level in 0..6 {
+        api.alert(&format!("BTC > {} once via webhook:a", 60_000 + level)).await;
+    }
+    exchange.trade("BTC-USD", "60100");
+    let told = receiver.wait(2).await;
+    assert_eq!((&told[0].body["type"], &told[1].body["type"]), (&json!("alert.fired"), &json!("alert.digest")));
+    assert_eq!((&told[1].body["data"]["firings"], &told[1].body["data"]["alerts"]), (&json!(5), &json!(5)));
+    assert_eq!(told[1].body["data"]["lines"].as_array().map(Vec::len), Some(5));
+    api.settled(6).await;
+    let page = api.get("/deliveries?state=merged").await.done();
+    let merged = page["items"].as_array().expect("rows");
+    assert_eq!(merged.len(), 4);
+    assert!(merged.iter().all(|row| row["merged_into"] == told[1].id.as_str()), "{merged:?}");
+    let shown = lab.run(["events"]).await;
+    assert_eq!(shown.out.matches(&format!("merged into {}", told[1].id)).count(), 4, "{shown:?}");
+    let metrics = api.get("/metrics").await.text;
+    assert!(metrics.contains("{channel=\"webhook:a\",status=\"merged\"} 4"), "{metrics}");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_urgent_firing_climbs_until_it_is_over_or_seen() {
+    let (exchange, receiver) = (Exchange::start().await, Receiver::start().await);
+    let settings = Settings::quiet().coinbase(&exchange).webhook("a", &receiver).webhook("b", &receiver).with(
+        "user",
+        "escalation = [{ after = \"0s\", channels = [\"webhook:a\"] }, { after = \"1h\", channels = [\"webhook:b\"] }]",
+    );
+    let lab = Lab::with(&settings);
+    let daemon = lab.daemon().await;
+    let api = daemon.api();
+    exchange.trade("BTC-USD", "59000");
+    api.price("BTC", "59000").await;
+    let id = api.alert("BTC > 60k each urgent").await;
+    let steps = async |number: usize, wanted: &str| {
+        eventually(&format!("step 1 of firing {number} is {wanted}"), async || {
+            let page = api.get("/deliveries?limit=100").await.done();
+            let rows = page["items"].as_array()?.clone();
+            let row = rows.iter().find(|row| row["firing"] == format!("{id}.1.{number}") && row["step"] == 1)?.clone();
+            (row["state"] == wanted).then_some(row)
+        })
+        .await
+    };
+    exchange.trade("BTC-USD", "60001");
+    receiver.wait(1).await;
+    let waiting = steps(1, "queued").await;
+    assert_eq!((&waiting["waits"], &waiting["urgent"]), (&json!("escalation"), &json!(true)));
+    // The price comes back: the episode is over.
+    exchange.trade("BTC-USD", "59999");
+    assert_eq!(steps(1, "cancelled").await["answer"], "it was over before this step");
+    exchange.trade("BTC-USD", "60002");
+    receiver.wait(2).await;
+    steps(2, "queued").await;
+    assert!(lab.run(["ack", &id]).await.code == Some(0));
+    assert_eq!(steps(2, "cancelled").await["answer"], "the alert was acknowledged");
+    assert!(receiver.received().iter().all(|one| one.name == "a"));
     daemon.stop().await;
 }

@@ -8,3 +8,4 @@ mod first_alert;
 mod lost_feed;
 pub(crate) mod recorded;
 mod restarted;
+mod storm;

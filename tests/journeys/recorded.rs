@@ -128,7 +128,8 @@ impl Recorded {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_recorded_market_sets_off_alerts() {
     let (market, receiver) = (Recorded::start().await, Receiver::start().await);
-    let settings = market.feeds(Settings::quiet()).webhook("default", &receiver).by_default("webhook");
+    let settings =
+        market.feeds(Settings::quiet()).webhook("default", &receiver).unlimited("default", "0s").by_default("webhook");
     let lab = Lab::with(&settings);
     let daemon = lab.daemon().await;
     let api = daemon.api();

@@ -7,7 +7,11 @@ use crate::harness::{Exchange, Lab, Receiver, Settings, eventually};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_firing_survives_the_daemon_and_is_not_repeated() {
     let (exchange, receiver) = (Exchange::start().await, Receiver::start().await);
-    let settings = Settings::quiet().coinbase(&exchange).webhook("default", &receiver).by_default("webhook");
+    let settings = Settings::quiet()
+        .coinbase(&exchange)
+        .webhook("default", &receiver)
+        .unlimited("default", "0s")
+        .by_default("webhook");
     let lab = Lab::with(&settings);
     let daemon = lab.daemon().await;
     exchange.trade("BTC-USD", "59990");

@@ -227,7 +227,11 @@ async fn change(api: &Api, id: &str, patch: Value) {
 
 async fn through_sockets(name: &str, scenario: &Scenario) {
     let (exchange, receiver) = (Exchange::start().await, Receiver::start().await);
-    let settings = Settings::quiet().coinbase(&exchange).webhook("default", &receiver).by_default("webhook");
+    let settings = Settings::quiet()
+        .coinbase(&exchange)
+        .webhook("default", &receiver)
+        .unlimited("default", "0s")
+        .by_default("webhook");
     let lab = Lab::with(&settings);
     let mut daemon = lab.daemon().await;
     let mut ids = Vec::new();

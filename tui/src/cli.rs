@@ -118,7 +118,13 @@ pub enum Command {
         /// Go on with what fires from now on, until interrupted
         #[arg(long)]
         follow: bool,
+        /// The deliveries that came to their end without being accepted, and why
+        #[arg(long, conflicts_with = "follow")]
+        dead: bool,
     },
+    /// What is on its way, or did not arrive
+    #[command(subcommand)]
+    Deliveries(Deliveries),
     /// Run alerts over history, through the same engine as live prices, and print each firing
     ///
     /// Over the bars that the daemon has stored, or over a file of ticks, which needs no daemon: CSV with the header time,symbol,price
@@ -162,6 +168,20 @@ pub struct BacktestArgs {
 
 fn zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| "expected a name of the IANA time zone database, such as Europe/Berlin".to_owned())
+}
+
+/// `bellwether deliveries`
+#[derive(Debug, Subcommand)]
+pub enum Deliveries {
+    /// Send again what is dead, under the same key
+    Retry {
+        /// The delivery, such as d12; also one that is unknown
+        #[arg(required_unless_present = "all")]
+        id: Option<String>,
+        /// Everything that is dead
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+    },
 }
 
 /// `bellwether notify`

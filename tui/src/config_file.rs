@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bellwether_core::config::{Config, ConfigError, Email, MailTls, Secret, Senseless, Sms};
+use bellwether_core::config::{ChannelLimits, Config, ConfigError, Email, MailTls, Secret, Senseless, Sms};
 
 use crate::error::UserError;
 
@@ -126,6 +126,7 @@ fn environment(config: &mut Config, variable: impl Fn(&str) -> Option<String>) -
             from: None,
             to: Vec::new(),
             ca_file: None,
+            limits: ChannelLimits::default(),
         });
         email.host = host;
     }
@@ -151,7 +152,14 @@ fn environment(config: &mut Config, variable: impl Fn(&str) -> Option<String>) -
         let known = config.channels.sms.take();
         let (to, base_url) =
             known.map_or_else(|| (Vec::new(), "https://api.twilio.com".to_owned()), |sms| (sms.to, sms.base_url));
-        config.channels.sms = Some(Sms { account_sid, auth_token: Secret::Value(token), from, to, base_url });
+        config.channels.sms = Some(Sms {
+            account_sid,
+            auth_token: Secret::Value(token),
+            from,
+            to,
+            base_url,
+            limits: ChannelLimits::default(),
+        });
     }
     if let (Some(to), Some(sms)) = (variable("BELLWETHER_SMS_TO"), &mut config.channels.sms) {
         sms.to = to.split(',').map(|number| number.trim().to_owned()).collect();

@@ -216,6 +216,7 @@ impl Loop {
                 let answer = api.test_channel(&name).await;
                 Reply::Tested(name, answer)
             }),
+            Effect::Resend(id) => self.call(move |api| async move { Reply::Resent(id, api.resend(id).await) }),
             Effect::FetchSparklines => self.call(|api| async move { Reply::Sparklines(api.prices(&[], true).await) }),
             Effect::FetchCandles(symbol, interval) => self.call(move |api| async move {
                 Reply::Candles(symbol, interval, api.candles(symbol, interval, App::MOST_BARS).await)

@@ -13,7 +13,13 @@ use serde::{Deserialize, Deserializer};
 
 use crate::{
     condition::ChannelName,
+    delivery::{
+        escalate::Step,
+        group::{Grouping, WINDOW},
+        quiet,
+    },
     instrument::{FeedId, Symbol},
+    rate::Allowance,
     time::Span,
 };
 
@@ -80,11 +86,83 @@ pub struct User {
     pub timezone: Option<String>,
     /// Channels of alerts that name none.
     pub default_channels: Vec<ChannelName>,
+    /// Which channels an `urgent` alert that names none reaches, and when.
+    pub escalation: Vec<Step>,
+    /// When messages are held until morning. Absent: never.
+    pub quiet_hours: Option<QuietHours>,
 }
 
 impl Default for User {
     fn default() -> Self {
-        Self { timezone: None, default_channels: vec![ChannelName::new("desktop")] }
+        Self {
+            timezone: None,
+            default_channels: vec![ChannelName::new("desktop")],
+            escalation: Step::defaults(),
+            quiet_hours: None,
+        }
+    }
+}
+
+/// `[user.quiet_hours]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuietHours {
+    /// When they begin, as on the clock on the wall: `22:00`.
+    pub from: String,
+    /// When they end; not later than `from` means the next day.
+    pub to: String,
+    /// The days on which they begin: `mon` to `sun`.
+    #[serde(default = "every_day")]
+    pub days: Vec<String>,
+    /// The IANA time zone of that clock. Absent: the user's.
+    #[serde(default)]
+    pub timezone: Option<String>,
+    /// Which channels are quiet: names, or kinds such as `webhook` for all of them.
+    #[serde(default = "loud_channels")]
+    pub channels: Vec<ChannelName>,
+}
+
+/// The days of the week as the configuration names them.
+const DAYS: [(&str, jiff::civil::Weekday); 7] = [
+    ("mon", jiff::civil::Weekday::Monday),
+    ("tue", jiff::civil::Weekday::Tuesday),
+    ("wed", jiff::civil::Weekday::Wednesday),
+    ("thu", jiff::civil::Weekday::Thursday),
+    ("fri", jiff::civil::Weekday::Friday),
+    ("sat", jiff::civil::Weekday::Saturday),
+    ("sun", jiff::civil::Weekday::Sunday),
+];
+
+fn every_day() -> Vec<String> {
+    DAYS.iter().map(|(name, _)| (*name).to_owned()).collect()
+}
+
+fn loud_channels() -> Vec<ChannelName> {
+    vec![ChannelName::new("desktop"), ChannelName::new("sms")]
+}
+
+impl QuietHours {
+    /// The hours as they are judged; `home` is the user's own zone. Otherwise the key at fault and what was expected.
+    pub fn judged(&self, home: &jiff::tz::TimeZone) -> Result<quiet::QuietHours, (&'static str, &'static str)> {
+        let time = |key, text: &str| {
+            let form = text.len() == 5 && text.as_bytes()[2] == b':';
+            let time = text.parse::<jiff::civil::Time>().ok().filter(|_| form);
+            time.ok_or((key, "expected a time of day such as \"22:00\""))
+        };
+        let day = |name: &String| DAYS.iter().find(|(known, _)| known == name).map(|(_, day)| *day);
+        let days = self.days.iter().map(day).collect::<Option<Vec<_>>>().filter(|days| !days.is_empty());
+        let zone = match &self.timezone {
+            Some(zone) => jiff::tz::TimeZone::get(zone)
+                .map_err(|_| ("timezone", "expected an IANA time zone such as \"Europe/Berlin\""))?,
+            None => home.clone(),
+        };
+        Ok(quiet::QuietHours::new(
+            time("from", &self.from)?,
+            time("to", &self.to)?,
+            days.ok_or(("days", "expected days out of mon, tue, wed, thu, fri, sat, sun"))?,
+            zone,
+            self.channels.clone(),
+        ))
     }
 }
 
@@ -298,12 +376,54 @@ pub struct Channels {
 pub struct Desktop {
     /// Whether it is used.
     pub enabled: bool,
+    /// How often it may be used.
+    pub limits: ChannelLimits,
 }
 
 impl Default for Desktop {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { enabled: true, limits: ChannelLimits::default() }
     }
+}
+
+/// `[channels.….limits]`: how often a channel may be used. What is absent stays as it is for that kind of channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChannelLimits {
+    /// So many at once, ...
+    pub burst: Option<u32>,
+    /// ... then one each so long.
+    pub refill: Option<Span>,
+    /// At most so many in 24 hours; 0 means any number.
+    pub daily: Option<u32>,
+    /// How long firings are collected into one message; `0s` means that each goes out by itself.
+    #[serde(deserialize_with = "some_span_or_zero")]
+    pub group: Option<Span>,
+}
+
+impl ChannelLimits {
+    /// The allowance with what was configured in place of what the kind of channel has.
+    #[must_use]
+    pub fn over(self, usual: Allowance) -> Allowance {
+        let daily = self.daily.map_or(usual.daily, |daily| (daily > 0).then_some(daily));
+        Allowance { burst: self.burst.unwrap_or(usual.burst), refill: self.refill.unwrap_or(usual.refill), daily }
+    }
+
+    /// How firings are collected.
+    pub fn grouping(self) -> Grouping {
+        Grouping { window: self.group.unwrap_or(WINDOW) }
+    }
+}
+
+/// A duration, or `0s`.
+pub(crate) fn span_or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+    use serde::de::Error as _;
+    let text = String::deserialize(deserializer)?;
+    if text == "0s" { Ok(Span::ZERO) } else { text.parse().map_err(D::Error::custom) }
+}
+
+fn some_span_or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+    span_or_zero(deserializer).map(Some)
 }
 
 /// How a connection to a mail server is protected.
@@ -346,6 +466,9 @@ pub struct Email {
     /// A file of further certificate authorities in PEM, for a server with a certificate of its own.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// How often it may be used.
+    #[serde(default)]
+    pub limits: ChannelLimits,
 }
 
 /// `[channels.sms]`
@@ -364,6 +487,9 @@ pub struct Sms {
     /// Where the API lives.
     #[serde(default = "twilio")]
     pub base_url: String,
+    /// How often it may be used.
+    #[serde(default)]
+    pub limits: ChannelLimits,
 }
 
 fn twilio() -> String {
@@ -409,6 +535,9 @@ pub struct Webhook {
     /// The topic (ntfy), chat id (Telegram) or user key (Pushover).
     #[serde(default)]
     pub target: Option<String>,
+    /// How often it may be used.
+    #[serde(default)]
+    pub limits: ChannelLimits,
 }
 
 /// `[data]`
@@ -557,6 +686,18 @@ impl Config {
             });
         }
         names
+    }
+
+    /// What was configured about how often a channel may be used.
+    pub fn channel_limits(&self, channel: &ChannelName) -> ChannelLimits {
+        let name = channel.as_str().split_once(':').map_or("default", |(_, name)| name);
+        match channel.kind() {
+            "desktop" => self.channels.desktop.limits,
+            "email" => self.channels.email.as_ref().map(|email| email.limits).unwrap_or_default(),
+            "sms" => self.channels.sms.as_ref().map(|sms| sms.limits).unwrap_or_default(),
+            "webhook" => self.channels.webhook.get(name).map(|webhook| webhook.limits).unwrap_or_default(),
+            _ => ChannelLimits::default(),
+        }
     }
 
     /// The feeds that are switched on.

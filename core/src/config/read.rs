@@ -83,6 +83,7 @@ impl Config {
         {
             wrong("user.timezone", "expected an IANA time zone such as \"Europe/Berlin\"");
         }
+        self.senseless_delivery(&mut wrong);
         if self.feeds.yahoo.interval < Span::from_seconds(30) {
             wrong("feeds.yahoo.interval", "expected a duration from 30s upward: Yahoo blocks clients that hurry");
         }
@@ -151,6 +152,25 @@ impl Config {
             );
         }
         found
+    }
+
+    /// The same of when and how often messages go out.
+    fn senseless_delivery(&self, wrong: &mut impl FnMut(&str, &str)) {
+        if let Some(Err((key, message))) =
+            self.user.quiet_hours.as_ref().map(|hours| hours.judged(&jiff::tz::TimeZone::UTC))
+        {
+            wrong(&format!("user.quiet_hours.{key}"), message);
+        }
+        let names = self.channel_names();
+        let limited = names.iter().map(|name| (name.as_str().replacen(':', ".", 1), self.channel_limits(name)));
+        for (name, limits) in limited {
+            if limits.burst == Some(0) {
+                wrong(&format!("channels.{name}.limits.burst"), "expected an integer from 1 upward");
+            }
+            if limits.group.is_some_and(|group| group > Span::from_seconds(3600)) {
+                wrong(&format!("channels.{name}.limits.group"), "expected a duration of at most 1h");
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything that came from outside (a note, a name) is text and stays text: [`sanitize`] takes control, bidirectional
 //! and invisible characters out, and each form escapes what its reader would take for markup.
 
+mod digest;
 mod sms;
 
 use std::fmt::Write as _;
@@ -37,6 +38,8 @@ pub struct Words<'a> {
     pub now: Timestamp,
     /// Whether the market is simulated.
     pub simulated: bool,
+    /// How many firings of its alert this message stands for, itself included.
+    pub collected: u32,
 }
 
 /// The words of a firing, or of a message of the program itself.
@@ -137,6 +140,9 @@ impl Facts {
         if firing.more > 0 {
             remarks.push(format!("The same data would have fired it {} more times.", firing.more));
         }
+        if words.collected > 1 {
+            remarks.push(format!("It fired {} times; this is the newest.", words.collected));
+        }
         let is_late = words.now.since(firing.received) > LATE_AFTER;
         let joined = if firing.condition() == "or" { " or " } else { " and " };
         let values = firing.values();
@@ -227,6 +233,7 @@ impl Facts {
             "late": firing.late,
             "delayed": firing.delayed,
             "more": firing.more,
+            "collected": words.collected,
             "urgent": firing.urgent,
             "note": self.note,
             "simulated": words.simulated,

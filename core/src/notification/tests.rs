@@ -40,6 +40,7 @@ fn words(seconds_later: i64) -> Words<'static> {
         timezone: Some("Europe/Vienna"),
         now: firing().received.plus(Span::from_seconds(seconds_later)),
         simulated: false,
+        collected: 1,
     }
 }
 
@@ -138,4 +139,65 @@ fn messages_of_the_program_have_all_forms_too() {
     assert!(told.html.contains("It &lt;works&gt;"));
     assert_eq!(told.sms, "A test. It <works> [test]");
     assert!(told.json.starts_with("{\"data\":{") && told.json.contains("\"type\":\"channel.test\""));
+}
+
+fn digest(alerts: u32, count: u32) -> crate::delivery::Digest {
+    let line = |alert: u32| {
+        let mut firing = firing();
+        firing.id.alert = AlertId(i64::from(alert));
+        crate::delivery::DigestLine { firing, count: if alert == 1 { count } else { 1 } }
+    };
+    let lines: Vec<_> = (1..=alerts.min(20)).map(line).collect();
+    crate::delivery::Digest {
+        firings: alerts + count - 1,
+        alerts,
+        oldest: firing().received,
+        storm: count > 1,
+        flapping: lines.iter().filter(|line| line.count > 2).cloned().collect(),
+        lines,
+    }
+}
+
+#[test]
+fn a_digest_has_a_line_for_each_alert_then_a_count_and_names_what_flaps() {
+    let told = Notification::digest(&digest(3, 7), "d12", &words(1));
+    assert_eq!(told.title, "3 alerts fired: BTC above 60,000.00: 60,012.50");
+    let line = "BTC above 60,000.00: 60,012.50 (a1, 14:03:05, 7 times) sell half";
+    assert!(told.body.starts_with(line), "{}", told.body);
+    assert!(told.body.contains("Storm: more than 30 firings in a minute"), "{}", told.body);
+    let flapping = "Flapping: a1 BTC above 60,000.00 (7 times). Give them `hysteresis` or `cooldown`.";
+    assert!(told.body.contains(flapping) && told.text.contains(flapping), "{}", told.body);
+    assert!(told.text.starts_with("9 firings of 3 alerts, the newest first."), "{}", told.text);
+    assert_eq!(told.text.matches("Fired:").count(), 3);
+    assert!(!told.body.contains("Late"));
+
+    let json: serde_json::Value = serde_json::from_str(&told.json).expect("JSON");
+    assert_eq!((&json["type"], &json["data"]["firings"]), (&"alert.digest".into(), &9.into()));
+    assert_eq!(json["data"]["lines"][0]["count"], 7);
+    assert_eq!(json["data"]["flapping"], serde_json::json!(["a1"]));
+}
+
+#[test]
+fn ten_thousand_alerts_are_twenty_lines_and_a_count_in_every_form() {
+    let mut many = digest(10_000, 1);
+    for line in &mut many.lines {
+        let note = Some("<b>\u{1b}[31m".to_owned() + &"long ".repeat(95));
+        line.firing.story = Told { note, ..(*line.firing.told()).clone() }.into();
+    }
+    let told = Notification::digest(&many, "d9", &words(300));
+    assert!(told.title.starts_with("10000 alerts fired: "));
+    assert_eq!(told.text.matches("Fired:").count(), 20);
+    assert!(told.text.contains("and 9980 more alerts"), "{}", told.text);
+    assert!(told.body.contains("and 9995 more") && told.body.lines().count() <= 8, "{}", told.body);
+    assert!(told.body.contains("Late: first fired 2026-11-22 14:03:06 CET, delivered 2026-11-22 14:08:06 CET."));
+    assert!(told.json.len() < 20_000, "{}", told.json.len());
+    assert!(told.sms.chars().count() <= 3 * 153 && told.sms.contains("[d9]"), "{}", told.sms);
+    assert!(!told.html.contains("<b>") && !told.text.contains('\u{1b}'));
+}
+
+#[test]
+fn several_firings_of_one_alert_are_the_newest_with_a_count() {
+    let told = Notification::of(&firing(), "d12", &Words { collected: 4, ..words(1) });
+    assert!(told.body.ends_with("It fired 4 times; this is the newest."), "{}", told.body);
+    assert!(told.json.contains("\"collected\":4"));
 }

@@ -128,10 +128,14 @@ pub(crate) async fn update_alert(
                 AlertEdit::Snooze(_) => AlertChange::Snooze,
                 AlertEdit::Acknowledge => AlertChange::Acknowledge,
             };
+            let silences = matches!(edit, AlertEdit::Pause | AlertEdit::Acknowledge);
             let alert = gateway.store.edit_alert(caller.user, id, expected, edit, now).await;
             let alert = alert.map_err(|error| missing(error.into(), id))?;
             expected = Some(alert.version);
             let told = tell(&gateway, change(alert.clone()), Some(Arc::clone(&turn))).await;
+            if silences {
+                (gateway.outbox.withdrawn)(id, now).await;
+            }
             last = Some((alert, told));
         }
         let (alert, told) = last.ok_or_else(|| ApiError::Broken("a patch without an edit".to_owned()))?;
@@ -150,9 +154,11 @@ pub(crate) async fn delete_alert(
     let gateway = Arc::clone(gateway);
     durably(async move {
         let turn = gateway.turns.of(id).await;
-        let gone = gateway.store.delete_alert(caller.user, id, expected).await;
+        let now = gateway.clock.now();
+        let gone = gateway.store.delete_alert(caller.user, id, expected, now).await;
         let gone = gone.map_err(|error| missing(error.into(), id))?;
         tell(&gateway, AlertChange::Delete { id, version: gone.version }, Some(turn)).await;
+        (gateway.outbox.withdrawn)(id, now).await;
         Ok(())
     })
     .await

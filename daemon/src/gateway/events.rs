@@ -7,12 +7,15 @@ use axum::{
     extract::{RawQuery, State},
 };
 use bellwether_core::{
-    alert::AlertId,
-    delivery::{Delivery, DeliveryState},
+    alert::{AlertId, UserId},
+    delivery::{Delivery, DeliveryId, DeliveryState},
     protocol::{EventView, Page, Problem},
+    time::Timestamp,
 };
+use futures_util::future::BoxFuture;
 
-use super::{Gateway, Id, auth::Caller, body::Query, error::ApiError};
+use super::{Gateway, Id, Name, auth::Caller, body::Query, error::ApiError};
+use crate::store::StoreError;
 
 const DEFAULT_LIMIT: u32 = 50;
 
@@ -78,7 +81,41 @@ pub(crate) async fn deliveries(
     Ok(Json(gateway.store.deliveries(caller.user, state, cursor, query.limit(DEFAULT_LIMIT)?).await?))
 }
 
+/// What the gateway may do to deliveries: filled in by the daemon, because roles do not import each other.
+#[derive(Clone)]
+pub(crate) struct OutboxAccess {
+    /// Has one sent again, or says why not.
+    pub(crate) resend: Resend,
+    /// Tells what became pointless with a change of an alert since then.
+    pub(crate) withdrawn: Arc<dyn Fn(AlertId, Timestamp) -> BoxFuture<'static, ()> + Send + Sync>,
+}
+
+/// Has a delivery of this account sent again.
+type Resend =
+    Arc<dyn Fn(UserId, DeliveryId) -> BoxFuture<'static, Result<Result<Delivery, String>, StoreError>> + Send + Sync>;
+
+/// Send a delivery again that is dead or unknown, under the same key. A digest goes again with all that was part of it.
+#[utoipa::path(post, path = "/deliveries/{id}/retry", tag = "history", security(("token" = [])),
+    params(("id" = String, Path, description = "The delivery, such as d12")),
+    responses((status = 200, body = Delivery), (status = 401, body = Problem), (status = 404, body = Problem),
+    (status = 409, body = Problem)))]
+pub(crate) async fn retry(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    name: Name,
+) -> Result<Json<Delivery>, ApiError> {
+    let missing = || ApiError::NotFound("There is no such delivery.".to_owned());
+    let id: DeliveryId = name.0.parse().map_err(|_| missing())?;
+    match (gateway.outbox.resend)(caller.user, id).await {
+        Ok(Ok(delivery)) => Ok(Json(delivery)),
+        Ok(Err(why)) => Err(ApiError::Conflict(why)),
+        Err(StoreError::NotFound) => Err(missing()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn delivery_state(word: &str) -> Result<DeliveryState, ApiError> {
-    serde_json::from_value(serde_json::Value::from(word))
-        .map_err(|_| ApiError::field("state", "`state` is queued, sending, sent, retry, dead, unknown or merged."))
+    serde_json::from_value(serde_json::Value::from(word)).map_err(|_| {
+        ApiError::field("state", "`state` is queued, sending, sent, retry, dead, unknown, merged or cancelled.")
+    })
 }

@@ -52,7 +52,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::error::ApiError;
 pub(crate) use self::{
-    alerts::Turns, auth::Auth, channels::ChannelAccess, hub::Hub, listener::serve, sessions::Sessions,
+    alerts::Turns, auth::Auth, channels::ChannelAccess, events::OutboxAccess, hub::Hub, listener::serve,
+    sessions::Sessions,
 };
 use crate::{
     clock::Clock,
@@ -92,6 +93,8 @@ pub(crate) struct Gateway {
     pub(crate) metrics: Metrics,
     /// To the channels.
     pub(crate) channels: ChannelAccess,
+    /// To the outbox.
+    pub(crate) outbox: OutboxAccess,
     /// Who is asking.
     pub(crate) auth: Auth,
     /// The user's time zone, for dates in alerts.

@@ -75,6 +75,7 @@ fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
         .routes(routes!(events::of_alert))
         .routes(routes!(events::all))
         .routes(routes!(events::deliveries))
+        .routes(routes!(events::retry))
         .routes(routes!(backtest::run))
         .routes(routes!(prices::all))
         .routes(routes!(prices::one))
@@ -129,6 +130,7 @@ mod tests {
             ("/alerts/{id}/events", "get"),
             ("/events", "get"),
             ("/deliveries", "get"),
+            ("/deliveries/{id}/retry", "post"),
             ("/prices", "get"),
             ("/prices/{symbol}", "get"),
             ("/prices/{symbol}/candles", "get"),

@@ -13,6 +13,7 @@ use bellwether_core::{
     catalog::Catalog,
     condition::{ChannelName, Comparison, Condition, Level, Operand, Rule, Term},
     config::Config,
+    delivery::{Delivery, DeliveryId},
     event::{AlertRow, Event, FeedState, FeedStatus, Ticker},
     firing::{Firing, FiringId, Told},
     instrument::FeedId,
@@ -26,14 +27,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{ChannelAccess, Gateway, Hub, Sessions, auth::Auth, router};
+use super::{ChannelAccess, Gateway, Hub, OutboxAccess, Sessions, auth::Auth, router};
 use crate::{
     clock::Clock,
     history::{Days, History},
     links::{Change, Events},
     metrics::Metrics,
     provider::Providers,
-    store::Store,
+    store::{Store, StoreError},
 };
 
 /// The local owner's token.
@@ -203,6 +204,7 @@ impl Rig {
             clock: clock.clone(),
             metrics: Metrics::new(),
             channels: channels(),
+            outbox: outbox(),
             auth,
             timezone: jiff::tz::TimeZone::UTC,
             started: clock.now(),
@@ -265,6 +267,22 @@ pub(crate) async fn read(response: Response<Body>) -> (u16, Value) {
     let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
     let value = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into());
     (status, value)
+}
+
+/// Knows `d1`, which is dead and of the owner, and `d2`, which was sent.
+fn outbox() -> OutboxAccess {
+    let resend = |owner: UserId, id: DeliveryId| match (owner, id.0) {
+        (UserId::OWNER, 1) => {
+            let firing = firing(1, 1, 1).id;
+            Ok(Ok(Delivery { resent: 1, ..Delivery::new(id, firing, owner, ChannelName::new("email"), NOW) }))
+        }
+        (UserId::OWNER, 2) => Ok(Err("Delivery d2 is sent.".to_owned())),
+        _ => Err(StoreError::NotFound),
+    };
+    OutboxAccess {
+        resend: Arc::new(move |owner, id| std::future::ready(resend(owner, id)).boxed()),
+        withdrawn: Arc::new(|_, _| std::future::ready(()).boxed()),
+    }
 }
 
 fn channels() -> ChannelAccess {

@@ -7,14 +7,16 @@ use axum::{
 use bellwether_core::{
     condition::ChannelName,
     config::Config,
-    evaluator::Cut,
     protocol::{AlertAnswer, Page, PriceView},
     time::Span,
 };
 use serde_json::{Value, json};
 
 use super::testing::{NOW, OWNER_TOKEN, Rig, firing, price_event, read};
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    store::{Record, Route},
+};
 
 const ALERT: &str = r#"{"symbol":"BTC","condition":"above","target_price":60000}"#;
 
@@ -320,8 +322,8 @@ async fn history_comes_in_pages_and_to_its_owner_alone() {
     let (one, two) = (rig.account("one@example.com").await, rig.account("two@example.com").await);
     rig.call("POST", "/alerts", &one, r#"{"expr":"BTC > 60k each"}"#).await;
     let firings: Vec<_> = (1..=3).map(|number| firing(2, 1, number)).collect();
-    let routes = firings.iter().map(|f| (f.id, ChannelName::new("desktop"))).collect();
-    rig.gateway.store.record(firings, routes, Cut::default(), NOW).await.unwrap();
+    let routes = firings.iter().map(|f| Route::new(f.id, ChannelName::new("desktop"))).collect();
+    rig.gateway.store.record(Record { firings, routes, now: NOW, ..Record::default() }).await.unwrap();
 
     let (_, page) = rig.call("GET", "/events?limit=2", &one, "").await;
     let ids: Vec<&Value> = page["items"].as_array().unwrap().iter().map(|e| &e["id"]).collect();
@@ -346,6 +348,28 @@ async fn history_comes_in_pages_and_to_its_owner_alone() {
     assert_eq!((status, kept["items"].as_array().map(Vec::len)), (200, Some(3)), "what fired stays in the history");
     let (_, waiting) = rig.call("GET", "/deliveries?state=queued", &one, "").await;
     assert_eq!(waiting["items"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
+async fn what_is_dead_is_sent_again_by_its_owner_alone() {
+    let rig = Rig::new().await;
+    let stranger = rig.account("one@example.com").await;
+    for (path, token, status) in [
+        ("/deliveries/d1/retry", OWNER_TOKEN, 200),
+        ("/deliveries/d2/retry", OWNER_TOKEN, 409),
+        ("/deliveries/d3/retry", OWNER_TOKEN, 404),
+        ("/deliveries/17/retry", OWNER_TOKEN, 404),
+        ("/deliveries/d1/retry", &stranger, 404),
+        ("/deliveries/d1/retry", "", 401),
+    ] {
+        let (got, answer) = rig.call("POST", path, token, "").await;
+        assert_eq!(got, status, "{path}: {answer}");
+        if status == 200 {
+            assert_eq!((&answer["state"], &answer["resent"]), (&json!("queued"), &json!(1)));
+        }
+    }
+    assert_eq!(rig.call("GET", "/deliveries/d1/retry", OWNER_TOKEN, "").await.0, 405);
+    assert_eq!(rig.call("GET", "/deliveries?state=cancelled", OWNER_TOKEN, "").await.0, 200);
 }
 
 /// The evaluator ignores what was overtaken; a snooze that was would be in the database and nowhere else.

@@ -6,6 +6,7 @@ use bellwether_core::{
     condition::ChannelName,
     config::Config,
     notification::Notification,
+    rate::Allowance,
     suggest::nearest,
     text::{cut, sanitize},
     time::{Span, Timestamp},
@@ -44,12 +45,8 @@ pub(crate) trait Channel: Send + Sync {
 /// How often and how long a channel may be tried (docs/alerts.md, C4 and C6).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// This many at once, ...
-    pub(crate) burst: u32,
-    /// ... then one each `refill`.
-    pub(crate) refill: Span,
-    /// At most this many in 24 hours: a guard where each message costs money.
-    pub(crate) daily: Option<usize>,
+    /// How many messages, unless the configuration says otherwise.
+    pub(crate) allowance: Allowance,
     /// The longest that one attempt may take.
     pub(crate) deadline: Span,
     /// How long after the firing it is still tried.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use bellwether_core::{condition::ChannelName, notification::escape, time::Span};
+use bellwether_core::{condition::ChannelName, notification::escape, rate::Allowance, time::Span};
 use futures_util::future::BoxFuture;
 use notify_rust::{Hint, Notification, Urgency};
 
@@ -42,9 +42,7 @@ impl Channel for Desktop {
 
     fn limits(&self) -> Limits {
         Limits {
-            burst: 5,
-            refill: Span::from_seconds(3),
-            daily: None,
+            allowance: Allowance { burst: 5, refill: Span::from_seconds(3), daily: None },
             deadline: Span::from_seconds(4),
             give_up: Span::from_seconds(600),
             repeatable: true,

@@ -15,6 +15,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bellwether_core::{
     condition::ChannelName,
     config::{Email as Config, MailTls},
+    rate::Allowance,
     time::Span,
 };
 use futures_util::future::BoxFuture;
@@ -212,9 +213,7 @@ impl Channel for Email {
 
     fn limits(&self) -> Limits {
         Limits {
-            burst: 5,
-            refill: Span::from_seconds(180),
-            daily: None,
+            allowance: Allowance { burst: 5, refill: Span::from_seconds(180), daily: None },
             deadline: Span::from_seconds(32),
             give_up: Span::from_seconds(24 * 3600),
             repeatable: true,

@@ -1,6 +1,9 @@
 use std::sync::{Arc, Mutex};
 
-use bellwether_core::{config::Secret, time::Timestamp};
+use bellwether_core::{
+    config::{ChannelLimits, Secret},
+    time::Timestamp,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -152,6 +155,7 @@ fn config(port: u16) -> Config {
         from: Some("Bellwether Ä <me@example.org>".to_owned()),
         to: vec!["you@example.org".to_owned()],
         ca_file: None,
+        limits: ChannelLimits::default(),
     }
 }
 

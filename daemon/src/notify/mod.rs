@@ -5,8 +5,9 @@
 //!                                  └─ nudge ─▶ one worker a channel ─▶ desktop, mail, SMS, webhook
 //! ```
 //!
-//! The outbox in the store *is* the queue: nothing is sent that is not recorded, and what is recorded is sent after any crash.
+//! Which rows a firing needs, what is collected, held, limited, and when, core decides (`core/src/delivery/`). The outbox in the store *is* the queue: nothing is sent that is not recorded, and what is recorded is sent after any crash.
 
+mod by_hand;
 mod channel;
 mod desktop;
 mod email;
@@ -25,29 +26,31 @@ use std::{
 };
 
 use bellwether_core::{
-    alert::Alert,
+    alert::{Alert, AlertId},
     catalog::Catalog,
     condition::ChannelName,
-    delivery::{Delivery, DeliveryState},
+    delivery::{
+        Delivery, DeliveryState, Waits,
+        escalate::{self, Step},
+        group::Grouping,
+        quiet::QuietHours,
+    },
     evaluator::Cut,
     event::{AlertRow, Event},
-    firing::{Firing, FiringId},
+    firing::Firing,
     instrument::Symbol,
     time::{Span, Timestamp},
 };
-use tokio::{
-    sync::{Notify, mpsc},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::worker::{Shared, Worker};
-pub(crate) use self::{channel::ChannelConfigError, set::ChannelSet};
+pub(crate) use self::{by_hand::ByHand, channel::ChannelConfigError, set::ChannelSet};
 use crate::{
     clock::Clock,
     links::{self, Batch},
     metrics::Metrics,
-    store::{Store, StoreError},
+    store::{Record, Route, Store, StoreError},
 };
 
 /// The most batches that one transaction takes.
@@ -82,6 +85,22 @@ impl Context {
     }
 }
 
+/// When firings go where.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Policy {
+    /// When messages are held until morning.
+    pub(crate) quiet: Option<QuietHours>,
+    /// The escalation of urgent alerts that name no channel.
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Policy {
+    /// The end of the quiet hours of a channel; nothing where it is not quiet.
+    fn quiet_until(&self, channel: &ChannelName, now: Timestamp) -> Option<Timestamp> {
+        self.quiet.as_ref().filter(|hours| hours.concern(channel)).and_then(|hours| hours.until(now))
+    }
+}
+
 /// Whether firings can be recorded; shared with whoever reports the daemon's health.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreHealth(Arc<Mutex<Option<String>>>);
@@ -111,6 +130,8 @@ pub(crate) struct Deps {
     pub(crate) clock: Clock,
     /// What the words need.
     pub(crate) context: Context,
+    /// When firings go where.
+    pub(crate) policy: Policy,
     /// Set while firings cannot be recorded.
     pub(crate) health: StoreHealth,
 }
@@ -120,10 +141,10 @@ pub(crate) struct Deps {
 /// # Panics
 /// When a worker ends early: the daemon must not go on without one of its channels.
 pub(crate) async fn run(mut batches: mpsc::Receiver<Batch>, deps: Deps) {
-    let notifier = Notifier { nudges: HashMap::new(), deps };
+    let notifier = Notifier { deps };
     notifier.recover().await;
     let stop = CancellationToken::new();
-    let (mut notifier, mut workers) = notifier.start_workers(&stop);
+    let mut workers = notifier.start_workers(&stop);
     let mut measure = tokio::time::interval(MEASURE);
     measure.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -175,6 +196,7 @@ struct Group {
     firings: Vec<Firing>,
     cut: Cut,
     rows: Vec<AlertRow>,
+    over: Vec<(AlertId, u32)>,
     rewritten: Vec<Alert>,
     started: Vec<Timestamp>,
 }
@@ -186,6 +208,7 @@ impl Group {
             firings: Vec::new(),
             cut: Cut::default(),
             rows: Vec::new(),
+            over: Vec::new(),
             rewritten: Vec::new(),
             started: Vec::new(),
         };
@@ -199,6 +222,7 @@ impl Group {
         self.cut.alerts.extend(batch.cut.alerts);
         self.cut.instruments.extend(batch.cut.instruments);
         self.rows.extend(batch.rows);
+        self.over.extend(batch.over);
         self.rewritten.extend(batch.rewritten);
         self.started.extend(batch.started);
     }
@@ -218,7 +242,6 @@ impl Group {
 
 struct Notifier {
     deps: Deps,
-    nudges: HashMap<ChannelName, Arc<Notify>>,
 }
 
 impl Notifier {
@@ -244,7 +267,7 @@ impl Notifier {
         }
     }
 
-    fn start_workers(mut self, stop: &CancellationToken) -> (Self, JoinSet<()>) {
+    fn start_workers(&self, stop: &CancellationToken) -> JoinSet<()> {
         let mut workers = JoinSet::new();
         let shared = Shared {
             store: self.deps.store.clone(),
@@ -252,32 +275,43 @@ impl Notifier {
             metrics: self.deps.metrics.clone(),
             clock: self.deps.clock.clone(),
             context: self.deps.context.clone(),
+            policy: self.deps.policy.clone(),
             set: Arc::clone(&self.deps.channels),
             stop: stop.clone(),
         };
         for member in &self.deps.channels.members {
-            let nudge = Arc::new(Notify::new());
-            self.nudges.insert(member.name().clone(), Arc::clone(&nudge));
-            workers.spawn(Worker::new(shared.clone(), Arc::clone(member), nudge).run());
+            workers.spawn(Worker::new(shared.clone(), Arc::clone(member)).run());
         }
         let set = Arc::clone(&self.deps.channels);
         tokio::spawn(async move { set.probe().await });
-        (self, workers)
+        workers
     }
 
-    /// Commits a group, then tells the world, then has it sent.
-    async fn take(&mut self, mut group: Group) {
+    /// Commits a group, then has it sent, and tells the world.
+    async fn take(&self, mut group: Group) {
         group.settle();
         // Here, not in the evaluator, and once for everybody who reads them.
         group.firings.iter_mut().for_each(Firing::write_out);
-        let routes = self.routes(&group.firings);
-        let deliveries = self.commit(&group, &routes).await;
+        let record = Record {
+            routes: self.routes(&group.firings, self.deps.clock.now()),
+            firings: std::mem::take(&mut group.firings),
+            over: std::mem::take(&mut group.over),
+            rewritten: std::mem::take(&mut group.rewritten),
+            cut: std::mem::take(&mut group.cut),
+            now: self.deps.clock.now(),
+        };
+        let (deliveries, firings) = self.commit(record).await;
         let now = self.deps.clock.now();
         for started in &group.started {
             self.deps.metrics.tick_to_commit.observe(seconds(now.since(*started)));
         }
+        // Before the news, of which there may be thousands: the first message does not wait for them.
+        let woken: HashSet<&ChannelName> = deliveries.iter().map(|d| &d.channel).collect();
+        for name in woken {
+            self.deps.channels.nudge(name);
+        }
         // Only after the commit: a dashboard must never show a firing that the next start would not know.
-        for firing in group.firings {
+        for firing in firings {
             self.deps.metrics.triggered(firing.condition());
             self.publish(Event::Fired(firing)).await;
         }
@@ -287,33 +321,51 @@ impl Notifier {
         self.hand_over(deliveries).await;
     }
 
-    /// Each firing with each of its channels: its own, or else the default ones.
-    fn routes(&self, firings: &[Firing]) -> Vec<(FiringId, ChannelName)> {
+    /// Each firing with each of its channels: its own, the default ones, or the steps of what is urgent.
+    fn routes(&self, firings: &[Firing], now: Timestamp) -> Vec<Route> {
+        let set = &self.deps.channels;
+        let known = set.names();
+        let quiet: HashMap<&ChannelName, Timestamp> =
+            known.iter().filter_map(|name| Some((name, self.deps.policy.quiet_until(name, now)?))).collect();
+        let grouping: HashMap<&ChannelName, Grouping> =
+            set.members.iter().map(|member| (member.name(), member.grouping)).collect();
         let mut seen = HashSet::new();
         let mut routes = Vec::new();
-        for firing in firings {
-            let names = if firing.via().is_empty() { &self.deps.channels.defaults } else { firing.via() };
-            let wanted = names.iter().map(|name| (firing.id, name.clone()));
-            routes.extend(wanted.filter(|route| seen.insert(route.clone())));
+        for firing in firings.iter().filter(|firing| seen.insert(firing.id)) {
+            for planned in escalate::plan(firing, &self.deps.policy.steps, &set.defaults, &known) {
+                let not_before = if planned.after.is_zero() {
+                    quiet.get(&planned.channel).filter(|_| !firing.urgent).map(|until| (*until, Waits::QuietHours))
+                } else {
+                    Some((now.plus(planned.after), Waits::Escalation))
+                };
+                routes.push(Route {
+                    firing: firing.id,
+                    step: planned.step,
+                    urgent: firing.urgent,
+                    not_before,
+                    grouping: grouping.get(&planned.channel).copied().unwrap_or(Grouping::OFF),
+                    channel: planned.channel,
+                });
+            }
         }
         routes
     }
 
-    /// Records until it is recorded. While that fails nothing is sent and nothing more is taken, so the evaluator waits too.
-    async fn commit(&self, group: &Group, routes: &[(FiringId, ChannelName)]) -> Vec<Delivery> {
+    /// Records until it is recorded, and gives the firings back. While that fails nothing is sent and nothing more is taken, so the
+    /// evaluator waits too.
+    async fn commit(&self, record: Record) -> (Vec<Delivery>, Vec<Firing>) {
         let (mut wait, mut failures) = (COMMIT_WAIT.0, 0);
         loop {
             let started = Instant::now();
-            let (firings, routes, cut) = (group.firings.clone(), routes.to_vec(), group.cut.clone());
-            let (rewritten, now) = (group.rewritten.clone(), self.deps.clock.now());
-            match self.deps.store.record_all(firings, routes, cut, rewritten, now).await {
+            let attempt = Record { now: self.deps.clock.now(), ..record.clone() };
+            match self.deps.store.record(attempt).await {
                 Ok(deliveries) => {
                     self.deps.metrics.commit.observe(started.elapsed().as_secs_f64());
                     if failures > 0 {
                         tracing::info!("firings can be recorded again");
                         self.deps.health.set(None);
                     }
-                    return deliveries;
+                    return (deliveries, record.firings);
                 }
                 Err(error) => {
                     failures += 1;
@@ -337,30 +389,27 @@ impl Notifier {
         *wait = (*wait * 2).min(COMMIT_WAIT.1);
     }
 
-    /// Wakes the workers of new deliveries; those whose channel does not exist any more end here.
+    /// Tells of new deliveries; those whose channel does not exist any more end here.
     async fn hand_over(&self, deliveries: Vec<Delivery>) {
+        let known = self.deps.channels.names();
         let mut lost = false;
-        let mut woken: HashSet<ChannelName> = HashSet::new();
         for mut delivery in deliveries {
-            if self.nudges.contains_key(&delivery.channel) {
-                woken.insert(delivery.channel.clone());
-            } else {
+            if delivery.state == DeliveryState::Cancelled {
+                self.deps.metrics.sent(&delivery.channel, "cancelled");
+            } else if !known.contains(&delivery.channel) {
                 lost = true;
                 self.deps.metrics.sent(&delivery.channel, "dead");
                 delivery.state = DeliveryState::Dead;
                 delivery.next_attempt = None;
+                delivery.waits = None;
                 delivery.finished = Some(self.deps.clock.now());
                 delivery.answer = Some(format!("no channel {} is configured", delivery.channel));
             }
             self.publish(Event::Delivery(delivery)).await;
         }
-        if lost && let Err(error) = self.deps.store.unroutable(self.deps.channels.names(), self.deps.clock.now()).await
-        {
+        if lost && let Err(error) = self.deps.store.unroutable(known, self.deps.clock.now()).await {
             // The next start does it.
             tracing::warn!("deliveries without a channel are not closed yet: {error}");
-        }
-        for nudge in woken.iter().filter_map(|name| self.nudges.get(name)) {
-            nudge.notify_one();
         }
     }
 
@@ -380,8 +429,17 @@ impl Notifier {
             let (depth, oldest) = waiting.get(&name).copied().unwrap_or((0, now));
             self.deps.metrics.queue(&name, depth, Duration::from(now.since(oldest)).as_secs_f64());
         }
+        let Ok(census) = self.deps.store.census().await else { return };
+        for name in self.deps.channels.names() {
+            for state in [DeliveryState::Queued, DeliveryState::Sending, DeliveryState::Retry, DeliveryState::Dead] {
+                let known = census.iter().find(|(channel, found, _)| (channel, found) == (&name, &state));
+                self.deps.metrics.deliveries(&name, state.as_str(), known.map_or(0, |(_, _, count)| *count));
+            }
+        }
     }
 }
 
+#[cfg(test)]
+mod pipeline_tests;
 #[cfg(test)]
 mod tests;

@@ -10,13 +10,15 @@ use std::{
 
 use bellwether_core::{
     condition::ChannelName,
-    config::Config,
+    config::{ChannelLimits, Config},
+    delivery::group::Grouping,
     protocol::{ChannelTest, ChannelView},
     time::{Span, Timestamp},
 };
 use futures_util::FutureExt as _;
+use tokio::sync::Notify;
 
-use super::channel::{Channel, ChannelConfigError, Outgoing, Receipt, SendError, channels};
+use super::channel::{Channel, ChannelConfigError, Limits, Outgoing, Receipt, SendError, channels};
 use crate::{clock::Clock, links::Notice};
 
 /// The same trouble is told once in this time (docs/alerts.md, C10).
@@ -41,12 +43,20 @@ pub(super) enum Health {
 /// A channel and how it is doing.
 pub(super) struct Member {
     pub(super) channel: Arc<dyn Channel>,
+    /// How often and how long it may be tried, with what the configuration says of it.
+    pub(super) limits: Limits,
+    /// How what fires for it is collected.
+    pub(super) grouping: Grouping,
+    /// Tells its worker that something new is due.
+    pub(super) nudge: Notify,
     health: Mutex<Health>,
 }
 
 impl Member {
-    pub(super) fn new(channel: Arc<dyn Channel>) -> Self {
-        Self { channel, health: Mutex::default() }
+    fn new(channel: Arc<dyn Channel>, configured: ChannelLimits) -> Self {
+        let mut limits = channel.limits();
+        limits.allowance = configured.over(limits.allowance);
+        Self { channel, limits, grouping: configured.grouping(), nudge: Notify::new(), health: Mutex::default() }
     }
 
     pub(super) fn name(&self) -> &ChannelName {
@@ -63,7 +73,7 @@ impl Member {
 
     /// One attempt, within the channel's deadline whatever the channel does; a bug in it costs this message and no more.
     pub(super) async fn send(&self, message: &Outgoing) -> Result<Receipt, SendError> {
-        let limits = self.channel.limits();
+        let limits = self.limits;
         let attempt = AssertUnwindSafe(self.channel.send(message)).catch_unwind();
         match tokio::time::timeout(Duration::from(limits.deadline), attempt).await {
             Ok(Ok(result)) => result,
@@ -88,12 +98,22 @@ impl ChannelSet {
     /// The channels that the configuration describes. Every value is checked, nothing is connected to.
     pub(crate) fn new(config: &Config, clock: Clock) -> Result<Self, ChannelConfigError> {
         let channels = channels(config, &clock)?;
-        Ok(Self::of(channels, config.user.default_channels.clone(), clock))
+        let limits = |name: &ChannelName| config.channel_limits(name);
+        Ok(Self::of(channels, limits, config.user.default_channels.clone(), clock))
     }
 
     /// A set of just these channels.
-    pub(super) fn of(channels: Vec<Arc<dyn Channel>>, mut defaults: Vec<ChannelName>, clock: Clock) -> Self {
-        let members: Vec<_> = channels.into_iter().map(|channel| Arc::new(Member::new(channel))).collect();
+    pub(super) fn of(
+        channels: Vec<Arc<dyn Channel>>,
+        limits: impl Fn(&ChannelName) -> ChannelLimits,
+        mut defaults: Vec<ChannelName>,
+        clock: Clock,
+    ) -> Self {
+        let members = channels.into_iter().map(|channel| {
+            let configured = limits(channel.name());
+            Arc::new(Member::new(channel, configured))
+        });
+        let members: Vec<_> = members.collect();
         defaults.retain(|name| members.iter().any(|m| m.name() == name));
         Self { members, defaults, clock, noticed: Mutex::default() }
     }
@@ -101,6 +121,13 @@ impl ChannelSet {
     /// The names that alerts may use.
     pub(crate) fn names(&self) -> Vec<ChannelName> {
         self.members.iter().map(|m| m.name().clone()).collect()
+    }
+
+    /// Has the worker of this channel look into the outbox.
+    pub(super) fn nudge(&self, name: &ChannelName) {
+        if let Some(member) = self.members.iter().find(|m| m.name() == name) {
+            member.nudge.notify_one();
+        }
     }
 
     /// Every channel with where it sends to, or why it cannot.

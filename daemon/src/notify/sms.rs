@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bellwether_core::{condition::ChannelName, config::Sms as Config, time::Span};
+use bellwether_core::{condition::ChannelName, config::Sms as Config, rate::Allowance, time::Span};
 use futures_util::future::BoxFuture;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
@@ -265,9 +265,7 @@ impl Channel for Sms {
     fn limits(&self) -> Limits {
         let per_recipient = DEADLINE.times(3);
         Limits {
-            burst: 3,
-            refill: Span::from_seconds(360),
-            daily: Some(30),
+            allowance: Allowance { burst: 3, refill: Span::from_seconds(360), daily: Some(30) },
             deadline: per_recipient.times(i64::try_from(self.to.len()).unwrap_or(1)),
             give_up: Span::from_seconds(3600),
             repeatable: false,

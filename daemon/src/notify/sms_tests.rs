@@ -1,6 +1,9 @@
 use std::collections::VecDeque;
 
-use bellwether_core::{config::Secret, time::Timestamp};
+use bellwether_core::{
+    config::{ChannelLimits, Secret},
+    time::Timestamp,
+};
 
 use super::{
     super::{
@@ -41,6 +44,7 @@ fn config(url: &str) -> Config {
         from: "+14155550100".to_owned(),
         to: vec!["+14155550123".to_owned()],
         base_url: url.to_owned(),
+        limits: ChannelLimits::default(),
     }
 }
 

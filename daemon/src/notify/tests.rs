@@ -4,13 +4,17 @@ use std::{collections::VecDeque, path::Path};
 
 use bellwether_core::{
     alert::{AlertId, UserId},
+    config::ChannelLimits,
     delivery::DeliveryId,
-    firing::{TermValue, Told},
+    firing::{FiringId, TermValue, Told},
     instrument::FeedId,
+    rate::Allowance,
     time::{Span, Timestamp},
 };
 use futures_util::future::BoxFuture;
 use tempfile::TempDir;
+
+use crate::store::{Lane, Take};
 
 use super::{
     channel::{Channel, Limits, Outgoing, Receipt, SendError},
@@ -18,7 +22,7 @@ use super::{
 };
 
 /// What a fake channel does with a message.
-enum Play {
+pub(super) enum Play {
     Accept,
     Fail(SendError),
     Hang,
@@ -26,36 +30,45 @@ enum Play {
 }
 
 /// A channel that plays its parts in order, then accepts everything.
-struct Fake {
+pub(super) struct Fake {
     name: ChannelName,
     limits: Limits,
     plays: Mutex<VecDeque<Play>>,
     seen: Mutex<Vec<Outgoing>>,
+    times: Mutex<Vec<Instant>>,
 }
 
 impl Fake {
-    fn new(name: &str, plays: Vec<Play>) -> Arc<Self> {
+    pub(super) fn new(name: &str, plays: Vec<Play>) -> Arc<Self> {
         Self::limited(name, plays, |_| {})
     }
 
-    fn limited(name: &str, plays: Vec<Play>, change: impl FnOnce(&mut Limits)) -> Arc<Self> {
+    pub(super) fn limited(name: &str, plays: Vec<Play>, change: impl FnOnce(&mut Limits)) -> Arc<Self> {
         let mut limits = Limits {
-            burst: 1_000,
-            refill: Span::from_millis(1),
-            daily: None,
+            allowance: Allowance { burst: 1_000, refill: Span::from_millis(1), daily: None },
             deadline: Span::from_seconds(10),
             give_up: Span::from_seconds(24 * 3600),
             repeatable: true,
         };
         change(&mut limits);
-        Arc::new(Self { name: ChannelName::new(name), limits, plays: Mutex::new(plays.into()), seen: Mutex::default() })
+        Arc::new(Self {
+            name: ChannelName::new(name),
+            limits,
+            plays: Mutex::new(plays.into()),
+            seen: Mutex::default(),
+            times: Mutex::default(),
+        })
     }
 
-    fn seen(&self) -> Vec<Outgoing> {
+    pub(super) fn seen(&self) -> Vec<Outgoing> {
         self.seen.lock().expect("lock").clone()
     }
 
-    fn keys(&self) -> Vec<String> {
+    pub(super) fn times(&self) -> Vec<Instant> {
+        self.times.lock().expect("lock").clone()
+    }
+
+    pub(super) fn keys(&self) -> Vec<String> {
         self.seen().into_iter().map(|m| m.key).collect()
     }
 }
@@ -75,6 +88,7 @@ impl Channel for Fake {
 
     fn send<'a>(&'a self, message: &'a Outgoing) -> BoxFuture<'a, Result<Receipt, SendError>> {
         Box::pin(async move {
+            self.times.lock().expect("lock").push(Instant::now());
             self.seen.lock().expect("lock").push(message.clone());
             let play = self.plays.lock().expect("lock").pop_front().unwrap_or(Play::Accept);
             match play {
@@ -87,79 +101,92 @@ impl Channel for Fake {
     }
 }
 
-fn retry() -> Play {
+pub(super) fn retry() -> Play {
     Play::Fail(SendError::retry("busy"))
 }
 
 /// A running role.
-struct House {
+pub(super) struct House {
     batches: Option<links::Batches>,
-    events: mpsc::Receiver<Event>,
-    clock: Clock,
-    set: Arc<ChannelSet>,
+    pub(super) events: mpsc::Receiver<Event>,
+    events_in: links::Events,
+    pub(super) clock: Clock,
+    pub(super) set: Arc<ChannelSet>,
     health: StoreHealth,
-    metrics: Metrics,
-    store: Store,
+    pub(super) metrics: Metrics,
+    pub(super) store: Store,
     role: tokio::task::JoinHandle<()>,
     folder: TempDir,
 }
 
-const START: Timestamp = Timestamp::from_seconds(1_763_800_000);
+pub(super) const START: Timestamp = Timestamp::from_seconds(1_763_800_000);
 
 /// A step of paused time.
 const STEP: Duration = Duration::from_millis(10);
 
 /// Lets a minute of paused time pass, in which whatever would be done wrongly is done.
-async fn settle() {
+pub(super) async fn settle() {
     for _ in 0..6_000 {
         tokio::time::sleep(STEP).await;
     }
 }
 
-fn open(folder: &Path) -> Store {
+pub(super) fn open(folder: &Path) -> Store {
     Store::open(folder).expect("a store")
 }
 
-fn folder() -> TempDir {
+pub(super) fn folder() -> TempDir {
     // The store wants a folder of its own.
     tempfile::tempdir().expect("a folder")
 }
 
 impl House {
-    fn start(channels: Vec<Arc<Fake>>) -> Self {
+    pub(super) fn start(channels: Vec<Arc<Fake>>) -> Self {
         let folder = folder();
         let store = open(&folder.path().join("data"));
         Self::with(channels, folder, store)
     }
 
     fn with(channels: Vec<Arc<Fake>>, folder: TempDir, store: Store) -> Self {
-        let clock = Clock::by_hand(START);
+        Self::governed(channels, folder, store, Span::ZERO, Policy::default(), Clock::by_hand(START))
+    }
+
+    /// One that collects for so long, with this policy and clock.
+    pub(super) fn governed(
+        channels: Vec<Arc<Fake>>,
+        folder: TempDir,
+        store: Store,
+        group: Span,
+        policy: Policy,
+        clock: Clock,
+    ) -> Self {
         let defaults = channels.first().map(|c| c.name.clone()).into_iter().collect();
         let channels = channels.into_iter().map(|c| c as Arc<dyn Channel>).collect();
-        let set = Arc::new(ChannelSet::of(channels, defaults, clock.clone()));
+        let limits = |_: &ChannelName| ChannelLimits { group: Some(group), ..ChannelLimits::default() };
+        let set = Arc::new(ChannelSet::of(channels, limits, defaults, clock.clone()));
         let (batches, inbox) = mpsc::channel(links::BATCHES);
         let (events_in, events) = mpsc::channel(links::EVENTS);
         let (health, metrics) = (StoreHealth::default(), Metrics::new());
         let deps = Deps {
             store: store.clone(),
             channels: Arc::clone(&set),
-            events: events_in,
+            events: events_in.clone(),
             metrics: metrics.clone(),
             clock: clock.clone(),
             context: Context { catalog: Arc::new(Catalog::builtin()), timezone: None, simulated: false },
+            policy,
             health: health.clone(),
         };
         let role = tokio::spawn(run(inbox, deps));
-        Self { batches: Some(batches), events, clock, set, health, metrics, store, role, folder }
+        Self { batches: Some(batches), events, events_in, clock, set, health, metrics, store, role, folder }
     }
 
-    async fn fire(&self, firings: Vec<Firing>) {
-        let batch = Batch { firings, started: Some(self.clock.now()), ..Batch::default() };
-        self.batches.as_ref().expect("running").send(batch).await.expect("the role takes it");
+    pub(super) async fn fire(&self, firings: Vec<Firing>) {
+        self.batch(Batch { firings, started: Some(self.clock.now()), ..Batch::default() }).await;
     }
 
     /// The next event. Paused time goes in small steps meanwhile, because the store's thread lives in real time.
-    async fn event(&mut self) -> Event {
+    pub(super) async fn event(&mut self) -> Event {
         let started = Instant::now();
         loop {
             if let Ok(event) = tokio::time::timeout(STEP, self.events.recv()).await {
@@ -170,7 +197,7 @@ impl House {
     }
 
     /// The next delivery that stands there; what comes before is skipped.
-    async fn delivery(&mut self, state: DeliveryState) -> Delivery {
+    pub(super) async fn delivery(&mut self, state: DeliveryState) -> Delivery {
         loop {
             if let Event::Delivery(delivery) = self.event().await
                 && delivery.state == state
@@ -180,8 +207,24 @@ impl House {
         }
     }
 
+    /// What the gateway does to the outbox.
+    pub(super) fn by_hand(&self) -> ByHand {
+        ByHand {
+            store: self.store.clone(),
+            channels: Arc::clone(&self.set),
+            events: self.events_in.clone(),
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// Hands over what the evaluator found.
+    pub(super) async fn batch(&self, batch: Batch) {
+        self.batches.as_ref().expect("running").send(batch).await.expect("the role takes it");
+    }
+
     /// Closes the link and waits for the end.
-    async fn stop(mut self) -> TempDir {
+    pub(super) async fn stop(mut self) -> TempDir {
         self.batches = None;
         self.role.await.expect("ends well");
         self.store.close().await;
@@ -189,7 +232,7 @@ impl House {
     }
 }
 
-fn firing(alert: i64, number: u32, via: &[&str]) -> Firing {
+pub(super) fn firing(alert: i64, number: u32, via: &[&str]) -> Firing {
     let price = "60012.5".parse().expect("a price");
     Firing {
         id: FiringId { alert: AlertId(alert), version: 1, number },
@@ -432,9 +475,7 @@ async fn when_its_time_is_up_a_delivery_is_dead_or_unknown() {
 #[tokio::test(start_paused = true)]
 async fn more_than_the_limit_waits_and_is_not_dropped() {
     let phone = Fake::limited("phone", vec![], |limits| {
-        limits.burst = 2;
-        limits.refill = Span::from_seconds(3);
-        limits.daily = Some(3);
+        limits.allowance = Allowance { burst: 2, refill: Span::from_seconds(3), daily: Some(3) };
     });
     let spare = Fake::new("spare", vec![]);
     let mut house = House::start(vec![Arc::clone(&phone), Arc::clone(&spare)]);
@@ -470,12 +511,15 @@ async fn order_is_kept_per_alert_and_channel_but_not_across() {
 async fn what_a_crash_interrupted_is_sent_after_the_restart_with_the_same_key() {
     let folder = folder();
     let store = open(&folder.path().join("data"));
-    let routes = |alert| vec![(firing(alert, 1, &[]).id, ChannelName::new("phone"))];
+    let routes = |alert| vec![Route::new(firing(alert, 1, &[]).id, ChannelName::new("phone"))];
     // One was being sent, one was only recorded.
     for alert in [1, 2] {
-        store.record(vec![firing(alert, 1, &[])], routes(alert), Cut::default(), START).await.expect("recorded");
+        let firings = vec![firing(alert, 1, &[])];
+        let record = Record { firings, routes: routes(alert), now: START, ..Record::default() };
+        store.record(record).await.expect("recorded");
     }
-    assert_eq!(store.take_due(ChannelName::new("phone"), START, 1).await.expect("taken").len(), 1);
+    let take = Take { lane: Lane::Fresh, grouping: Grouping::OFF, memory: None, now: START };
+    assert!(store.take(ChannelName::new("phone"), take).await.expect("taken").is_some());
     let phone = Fake::new("phone", vec![]);
     let mut house = House::with(vec![Arc::clone(&phone)], folder, store);
     house.delivery(DeliveryState::Sent).await;

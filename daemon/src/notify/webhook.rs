@@ -6,6 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bellwether_core::{
     condition::ChannelName,
     config::{Webhook as Config, WebhookPreset},
+    rate::Allowance,
     text::cut,
     time::Span,
 };
@@ -217,9 +218,7 @@ impl Channel for Webhook {
 
     fn limits(&self) -> Limits {
         Limits {
-            burst: 20,
-            refill: Span::from_millis(500),
-            daily: None,
+            allowance: Allowance { burst: 20, refill: Span::from_millis(500), daily: None },
             deadline: Span::from_seconds(12),
             give_up: Span::from_seconds(24 * 3600),
             repeatable: true,

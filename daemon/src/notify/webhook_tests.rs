@@ -1,4 +1,7 @@
-use bellwether_core::{config::Secret, time::Timestamp};
+use bellwether_core::{
+    config::{ChannelLimits, Secret},
+    time::Timestamp,
+};
 use sha2::Digest as _;
 use tokio::net::TcpListener;
 
@@ -20,7 +23,14 @@ async fn receiver(status: u16, headers: &str, body: &str) -> FakeHttp {
 }
 
 fn config(url: String, preset: WebhookPreset) -> Config {
-    Config { url: Secret::Value(url), preset, secret: None, token: None, target: None }
+    Config {
+        url: Secret::Value(url),
+        preset,
+        secret: None,
+        token: None,
+        target: None,
+        limits: ChannelLimits::default(),
+    }
 }
 
 fn clock() -> Clock {

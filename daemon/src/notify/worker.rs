@@ -3,29 +3,31 @@
 //! One attempt at a time, so a slow or hanging target delays nobody but itself. A delivery is taken (marked `sending`, durable) before its
 //! attempt and finished after it; a crash between the two repeats it with the same key.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bellwether_core::{
-    delivery::{Delivery, DeliveryId, DueDelivery},
+    delivery::{
+        Delivery, DeliveryId, DeliveryState, DueDelivery, Waits,
+        limit::{Limiter, Refusal, Spent},
+    },
     event::Event,
     notification::{Notification, Words},
-    rate::TokenBucket,
     retry::Backoff,
     time::{Span, Timestamp},
 };
-use tokio::sync::Notify;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context,
-    channel::{Limits, Outgoing, SendError},
+    Context, Policy,
+    channel::{Outgoing, SendError},
     set::{ChannelSet, Health, Member},
 };
 use crate::{
     clock::Clock,
     links,
     metrics::Metrics,
-    store::{Outcome, Store, StoreError},
+    store::{Lane, Outcome, Store, StoreError, Take},
 };
 
 /// From this many failures in a row on, the target is down.
@@ -38,7 +40,6 @@ const LONGEST_AFTER: Span = Span::from_seconds(3600);
 const LOOK: Duration = Duration::from_secs(2);
 /// The wait after the store failed.
 const STORE_WAIT: Span = Span::from_seconds(1);
-const DAY: Span = Span::from_seconds(86_400);
 
 /// What every worker has in common.
 #[derive(Clone)]
@@ -48,6 +49,7 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) clock: Clock,
     pub(super) context: Context,
+    pub(super) policy: Policy,
     pub(super) set: Arc<ChannelSet>,
     /// Cancelled when the workers are to finish the send in hand and end.
     pub(super) stop: CancellationToken,
@@ -57,32 +59,37 @@ pub(super) struct Shared {
 pub(super) struct Worker {
     shared: Shared,
     member: Arc<Member>,
-    /// Told when something new is due.
-    nudge: Arc<Notify>,
-    limits: Limits,
-    bucket: TokenBucket,
-    /// The attempts of the last 24 hours, where they are limited.
-    today: VecDeque<Timestamp>,
+    limiter: Limiter,
     /// Failures in a row.
     failures: u32,
     /// Nothing is tried before.
     closed_until: Timestamp,
+    /// It is closed because we are refused, whatever the message: a restart, perhaps with another password, asks again.
+    refused: bool,
     /// What went wrong last.
     trouble: String,
 }
 
+/// What a restart must not forget of a channel (docs/reliability.md, P4).
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Memory {
+    spent: Spent,
+    failures: u32,
+    /// In microseconds.
+    closed_until: Option<i64>,
+    trouble: String,
+}
+
 impl Worker {
-    pub(super) fn new(shared: Shared, member: Arc<Member>, nudge: Arc<Notify>) -> Self {
-        let limits = member.channel.limits();
+    pub(super) fn new(shared: Shared, member: Arc<Member>) -> Self {
         Self {
+            limiter: Limiter::new(member.limits.allowance),
             shared,
             member,
-            nudge,
-            limits,
-            bucket: TokenBucket::new(limits.burst, limits.refill),
-            today: VecDeque::new(),
             failures: 0,
             closed_until: Timestamp::from_micros(i64::MIN),
+            refused: false,
             trouble: String::new(),
         }
     }
@@ -90,13 +97,53 @@ impl Worker {
     /// Works until told to stop.
     pub(super) async fn run(mut self) {
         while !self.shared.stop.is_cancelled() {
+            let Err(error) = self.remember().await else { break };
+            tracing::warn!("the outbox cannot be used: {error}");
+            self.wait(Some(self.shared.clock.now().plus(STORE_WAIT))).await;
+        }
+        while !self.shared.stop.is_cancelled() {
             if let Err(until) = self.step().await {
                 self.wait(until).await;
             }
         }
     }
 
-    /// Makes one attempt, or says until when there is nothing to do.
+    /// Goes on as before the restart.
+    async fn remember(&mut self) -> Result<(), StoreError> {
+        let Some(text) = self.shared.store.channel_memory(self.member.name().clone()).await? else { return Ok(()) };
+        let memory: Memory = match serde_json::from_str(&text) {
+            Ok(memory) => memory,
+            Err(error) => {
+                tracing::warn!(channel = %self.member.name(), "its limits start afresh, they cannot be read: {error}");
+                return Ok(());
+            }
+        };
+        let now = self.shared.clock.now();
+        self.limiter = self.limiter.clone().resumed(&memory.spent, now);
+        self.failures = memory.failures;
+        self.trouble = memory.trouble;
+        if let Some(until) = memory.closed_until {
+            // No rest is longer than the longest, whatever the clock did meanwhile.
+            self.closed_until = Timestamp::from_micros(until).min(now.plus(LONGEST_AFTER));
+        }
+        if self.failures >= DOWN && self.member.health() == Health::Untried {
+            self.member.set_health(Health::Down(self.trouble.clone()));
+        }
+        Ok(())
+    }
+
+    /// What is to be remembered.
+    fn memory(&self) -> Option<String> {
+        let memory = Memory {
+            spent: self.limiter.spent(),
+            failures: self.failures,
+            closed_until: (!self.refused).then(|| self.closed_until.as_micros()).filter(|until| *until > i64::MIN),
+            trouble: self.trouble.clone(),
+        };
+        serde_json::to_string(&memory).ok()
+    }
+
+    /// Sends one message, or says until when there is nothing to do.
     async fn step(&mut self) -> Result<(), Option<Timestamp>> {
         let now = self.shared.clock.now();
         let later = |error: StoreError| {
@@ -104,59 +151,112 @@ impl Worker {
             Some(now.plus(STORE_WAIT))
         };
         let name = self.member.name().clone();
-        match self.shared.store.next_due(name.clone()).await.map_err(later)? {
-            None => return Err(None),
-            Some(due) if due > now => return Err(Some(due)),
-            Some(_) => {}
-        }
+        let next = self.shared.store.next_due(name.clone()).await.map_err(later)?;
+        let due: Vec<Lane> = Lane::ALL
+            .into_iter()
+            .zip(next)
+            .filter(|(_, at)| at.is_some_and(|at| at <= now))
+            .map(|(lane, _)| lane)
+            .collect();
+        let Some(lane) = due.first().copied() else { return Err(next.into_iter().flatten().min()) };
         if self.closed_until > now {
+            self.mark(due, Waits::TargetDown, now).await.map_err(later)?;
             return Err(Some(self.closed_until));
         }
-        self.may_send(now).map_err(Some)?;
-        let taken = self.shared.store.take_due(name, now, 1).await.map_err(later)?;
-        let Some(due) = taken.into_iter().next() else {
+        if lane != Lane::Urgent
+            && let Some(until) = self.shared.policy.quiet_until(&name, now)
+        {
+            for held in self.shared.store.hold(name, until, now).await.map_err(later)? {
+                self.publish(held).await;
+            }
+            return Ok(());
+        }
+        let before = self.limiter.clone();
+        if let Err(refusal) = self.limiter.take(now, lane == Lane::Urgent) {
+            self.refused_by_limits(refusal, now).await;
+            self.mark(due, Waits::Limit, now).await.map_err(later)?;
+            // What is urgent has tokens of its own: look again when the next of that is due.
+            let urgent = next[0].filter(|at| *at > now);
+            return Err(Some(urgent.map_or(refusal.until, |at| at.min(refusal.until))));
+        }
+        let take = Take { lane, grouping: self.member.grouping, memory: self.memory(), now };
+        let Some(taken) = self.shared.store.take(name.clone(), take).await.map_err(later)? else {
+            // Cancelled in between: nothing was sent.
+            self.limiter = before;
             return Err(Some(now.plus(STORE_WAIT)));
         };
-        self.publish(due.delivery.clone()).await;
-        self.attempt(due).await;
+        self.publish(taken.due.delivery.clone()).await;
+        if !taken.merged.is_empty() {
+            self.shared.metrics.ended(&name, "merged", taken.due.delivery.merged.into());
+        }
+        for merged in taken.merged {
+            self.publish(merged).await;
+        }
+        self.attempt(taken.due).await;
         Ok(())
     }
 
-    /// Takes a token, or says when there will be one (docs/alerts.md, C6).
-    fn may_send(&mut self, now: Timestamp) -> Result<(), Timestamp> {
-        if let Some(daily) = self.limits.daily {
-            while self.today.front().is_some_and(|at| now.since(*at) >= DAY) {
-                self.today.pop_front();
-            }
-            if self.today.len() >= daily
-                && let Some(oldest) = self.today.front()
-            {
-                let until = oldest.plus(DAY);
-                self.tell(
-                    "has reached its daily limit",
-                    &format!("{daily} in 24 hours; the next one goes out {until}"),
-                );
-                return Err(until);
-            }
-        }
-        self.bucket.take(now)?;
-        if self.limits.daily.is_some() {
-            self.today.push_back(now);
+    /// Says of the first that wait what for.
+    async fn mark(&self, lanes: Vec<Lane>, waits: Waits, now: Timestamp) -> Result<(), StoreError> {
+        for waiting in self.shared.store.mark(self.member.name().clone(), lanes, waits, now).await? {
+            self.publish(waiting).await;
         }
         Ok(())
+    }
+
+    /// Once a day another channel tells how many more there are than may be sent (docs/alerts.md, C6).
+    async fn refused_by_limits(&mut self, refusal: Refusal, now: Timestamp) {
+        if !refusal.daily || !self.limiter.tell(now) {
+            return;
+        }
+        self.keep_memory().await;
+        let name = self.member.name();
+        let queue = self.shared.store.queue().await.unwrap_or_default();
+        let more = queue.iter().find(|(channel, _, _)| channel == name).map_or(0, |(_, count, _)| *count);
+        let daily = self.member.limits.allowance.daily.unwrap_or_default();
+        self.tell(
+            "has reached its daily limit",
+            &format!("{more} more than the {daily} of 24 hours; the next one goes out {}", refusal.until),
+        );
+    }
+
+    /// Writes down how the channel is doing. Where that fails, the next message does it.
+    async fn keep_memory(&self) {
+        if let Some(memory) = self.memory()
+            && let Err(error) = self.shared.store.remember_channel(self.member.name().clone(), memory).await
+        {
+            tracing::debug!("how a channel is doing is not written down: {error}");
+        }
     }
 
     async fn attempt(&mut self, due: DueDelivery) {
-        let DueDelivery { delivery, firing } = due;
+        let DueDelivery { delivery, .. } = &due;
         let now = self.shared.clock.now();
         if let Health::Gone(trouble) = self.member.health() {
             let answer = format!("the target is switched off: {trouble}");
-            return self.finish(delivery.id, Outcome::Dead { answer }, "dead").await;
+            return self.finish(delivery, Outcome::Dead { answer }, "dead").await;
         }
-        if self.failures >= DOWN && now.since(delivery.created) > self.limits.give_up {
-            let answer = format!("gave up after {}, the target was down: {}", self.limits.give_up, self.trouble);
-            return self.finish(delivery.id, Outcome::Dead { answer }, "dead").await;
+        let give_up = self.member.limits.give_up;
+        if self.failures >= DOWN && now.since(delivery.offered) > give_up {
+            let answer = format!("gave up after {give_up}, the target was down: {}", self.trouble);
+            return self.finish(delivery, Outcome::Dead { answer }, "dead").await;
         }
+        let message = self.message(&due, now);
+        match self.member.send(&message).await {
+            Ok(receipt) => {
+                self.member.set_health(Health::Working);
+                self.finish(delivery, Outcome::Sent { answer: receipt.answer }, "sent").await;
+                if std::mem::take(&mut self.failures) > 0 {
+                    self.keep_memory().await;
+                }
+            }
+            Err(error) => self.failed(delivery, error).await,
+        }
+    }
+
+    /// The words of a delivery, or of the digest that it carries.
+    fn message(&self, due: &DueDelivery, now: Timestamp) -> Outgoing {
+        let DueDelivery { delivery, firing, digest } = due;
         let context = &self.shared.context;
         let (name, currency) = context.instrument(firing.symbol);
         let words = Words {
@@ -165,25 +265,22 @@ impl Worker {
             timezone: context.timezone.as_deref(),
             now,
             simulated: context.simulated,
+            collected: digest.as_ref().map_or(1, |digest| digest.firings),
         };
         let key = delivery.id.to_string();
-        let message = Outgoing {
+        let notification = match digest {
+            Some(digest) if digest.alerts > 1 => Notification::digest(digest, &key, &words),
+            _ => Notification::of(firing, &key, &words),
+        };
+        Outgoing {
             number: delivery.id.0,
             attempt: delivery.attempts,
             created: delivery.created,
             fired: firing.received,
             now,
-            urgent: firing.urgent,
-            notification: Notification::of(&firing, &key, &words),
+            urgent: delivery.urgent,
+            notification,
             key,
-        };
-        match self.member.send(&message).await {
-            Ok(receipt) => {
-                self.failures = 0;
-                self.member.set_health(Health::Working);
-                self.finish(delivery.id, Outcome::Sent { answer: receipt.answer }, "sent").await;
-            }
-            Err(error) => self.failed(&delivery, error).await,
         }
     }
 
@@ -192,6 +289,7 @@ impl Worker {
         let answer = error.to_string();
         self.trouble.clone_from(&answer);
         tracing::warn!(channel = %self.member.name(), delivery = %delivery.id, attempt = delivery.attempts, "{answer}");
+        self.refused = false;
         let (outcome, status) = match error {
             SendError::Permanent { .. } => {
                 self.failures = 0;
@@ -208,10 +306,12 @@ impl Worker {
             SendError::Refused { .. } => {
                 self.failures = self.failures.max(DOWN - 1);
                 self.closed_until = self.shared.clock.now().plus(REFUSED);
+                self.refused = true;
                 self.again(delivery, None, false, answer)
             }
         };
-        self.finish(delivery.id, outcome, status).await;
+        self.finish(delivery, outcome, status).await;
+        self.keep_memory().await;
     }
 
     /// Tries again later, unless the time is up.
@@ -231,7 +331,7 @@ impl Worker {
             at = at.max(self.closed_until);
         }
         if self.failures >= DOWN {
-            let longest = Span::from_micros(self.limits.give_up.as_micros() / 10);
+            let longest = Span::from_micros(self.member.limits.give_up.as_micros() / 10);
             let probe = Backoff::DELIVERY.delay(self.failures - (DOWN - 1), rand::random()).min(longest);
             self.closed_until = self.closed_until.max(now.plus(probe));
             self.member.set_health(Health::Down(answer.clone()));
@@ -239,10 +339,11 @@ impl Worker {
         } else {
             self.member.set_health(Health::Failing(answer.clone()));
         }
-        if at <= delivery.created.plus(self.limits.give_up) {
+        let give_up = self.member.limits.give_up;
+        if at <= delivery.offered.plus(give_up) {
             return (Outcome::Retry { at, answer }, "retry");
         }
-        let answer = format!("gave up after {}: {answer}", self.limits.give_up);
+        let answer = format!("gave up after {give_up}: {answer}");
         if doubtful { (Outcome::Unknown { answer }, "unknown") } else { (Outcome::Dead { answer }, "dead") }
     }
 
@@ -256,11 +357,22 @@ impl Worker {
     }
 
     /// Records the end of an attempt. What has been sent must be noted, so this does not give up while the disk is full.
-    async fn finish(&self, id: DeliveryId, outcome: Outcome, status: &'static str) {
+    async fn finish(&self, sent: &Delivery, outcome: Outcome, status: &'static str) {
+        let id = sent.id;
         self.shared.metrics.sent(self.member.name(), status);
         loop {
             match self.shared.store.finish(id, outcome.clone(), self.shared.clock.now()).await {
-                Ok(delivery) => return self.publish(delivery).await,
+                Ok(delivery) => {
+                    let ended = delivery.merged > 0 && delivery.state.is_final();
+                    if ended && delivery.state != DeliveryState::Sent {
+                        self.shared.metrics.ended(self.member.name(), status, delivery.merged.into());
+                    }
+                    self.publish(delivery).await;
+                    if ended {
+                        self.publish_members(id).await;
+                    }
+                    return;
+                }
                 Err(StoreError::Unwritable(trouble)) => {
                     tracing::error!(delivery = %id, "its outcome ({status}) cannot be recorded: {trouble}");
                     tokio::select! {
@@ -273,6 +385,13 @@ impl Worker {
                     return;
                 }
             }
+        }
+    }
+
+    /// Tells what became of those in a digest, as far as anybody still shows them.
+    async fn publish_members(&self, id: DeliveryId) {
+        for member in self.shared.store.members(id).await.unwrap_or_default() {
+            self.publish(member).await;
         }
     }
 
@@ -298,7 +417,7 @@ impl Worker {
             };
             tokio::select! {
                 () = self.shared.stop.cancelled() => return,
-                () = self.nudge.notified() => return,
+                () = self.member.nudge.notified() => return,
                 () = tokio::time::sleep(rest) => {}
             }
         }

@@ -14,7 +14,7 @@ use std::{collections::HashMap, path::Path};
 use bellwether_core::{
     alert::{Alert, AlertId, UserId},
     condition::{ChannelName, Rule},
-    delivery::{Delivery, DeliveryId, DeliveryState, DueDelivery},
+    delivery::{Delivery, DeliveryId, DeliveryState, DueDelivery, Waits, group::Grouping},
     evaluator::Cut,
     event::Ticker,
     firing::{Firing, FiringId},
@@ -28,7 +28,7 @@ use bellwether_core::{
 pub(crate) use self::error::{OpenError, StoreError};
 use self::{
     cursor::{Cursor, Listing},
-    sqlite::{Durability, Sqlite, alerts, bans, candles, history, outbox, prices, users},
+    sqlite::{Durability, Sqlite, alerts, bans, candles, history, lanes, outbox, prices, users},
 };
 
 /// The name of the database in the data folder.
@@ -80,6 +80,95 @@ pub(crate) enum Outcome {
         /// What is known.
         answer: String,
     },
+}
+
+/// In which order deliveries of one channel are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Passes quiet hours and grouping.
+    Urgent,
+    /// Has been tried before, or is sent again by hand: goes by itself.
+    Again,
+    /// Has not been tried: may be collected with others.
+    Fresh,
+}
+
+impl Lane {
+    /// Every lane, in order.
+    pub(crate) const ALL: [Self; 3] = [Self::Urgent, Self::Again, Self::Fresh];
+
+    /// Its number in the database.
+    pub(crate) const fn number(self) -> i64 {
+        match self {
+            Self::Urgent => 0,
+            Self::Again => 1,
+            Self::Fresh => 2,
+        }
+    }
+}
+
+/// Where a firing goes, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// What happened.
+    pub(crate) firing: FiringId,
+    /// Where it goes.
+    pub(crate) channel: ChannelName,
+    /// The step of the escalation; 0 goes at once.
+    pub(crate) step: u32,
+    /// Passes quiet hours and grouping.
+    pub(crate) urgent: bool,
+    /// Not before then, and why.
+    pub(crate) not_before: Option<(Timestamp, Waits)>,
+    /// How the channel collects what is not urgent.
+    pub(crate) grouping: Grouping,
+}
+
+#[cfg(test)]
+impl Route {
+    /// At once and by itself.
+    pub(crate) const fn new(firing: FiringId, channel: ChannelName) -> Self {
+        Self { firing, channel, step: 0, urgent: false, not_before: None, grouping: Grouping::OFF }
+    }
+}
+
+/// What one batch of the evaluator asks to be recorded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Record {
+    /// What happened.
+    pub(crate) firings: Vec<Firing>,
+    /// Where each of them goes.
+    pub(crate) routes: Vec<Route>,
+    /// Alerts whose episode is over, with the number of its last firing: later steps of these firings are pointless.
+    pub(crate) over: Vec<(AlertId, u32)>,
+    /// What the evaluator remembers now.
+    pub(crate) cut: Cut,
+    /// Alerts whose wish a split has changed: their memory is of the new wish, so both are of one moment.
+    pub(crate) rewritten: Vec<Alert>,
+    /// The time of the record.
+    pub(crate) now: Timestamp,
+}
+
+/// How a message is to be taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Take {
+    /// From where.
+    pub(crate) lane: Lane,
+    /// How what is fresh is collected.
+    pub(crate) grouping: Grouping,
+    /// What must be remembered of the channel once the message was taken.
+    pub(crate) memory: Option<String>,
+    /// The time.
+    pub(crate) now: Timestamp,
+}
+
+/// A message taken for sending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// The delivery that carries it, now `sending`, and what it says.
+    pub(crate) due: DueDelivery,
+    /// The newest of those that became part of it just now, as many as a board holds.
+    pub(crate) merged: Vec<Delivery>,
 }
 
 /// Somebody who may log in.
@@ -175,7 +264,8 @@ impl Store {
         self.database.write(Durability::Full, move |db| alerts::insert(db, owner, &rule, now, key.as_deref())).await
     }
 
-    /// Changes an alert and raises its version. With `expected`, only that version is changed.
+    /// Changes an alert and raises its version. With `expected`, only that version is changed. What an acknowledgement or a pause
+    /// makes pointless in the outbox is cancelled with it.
     pub(crate) async fn edit_alert(
         &self,
         owner: UserId,
@@ -187,14 +277,15 @@ impl Store {
         self.database.write(Durability::Full, move |db| alerts::edit(db, owner, id, expected, edit, now)).await
     }
 
-    /// Deletes an alert with its memory; its firings stay. The answer is the alert at its end, one version on.
+    /// Deletes an alert with its memory; its firings stay, later steps of its deliveries are cancelled. The answer is the alert at its end, one version on.
     pub(crate) async fn delete_alert(
         &self,
         owner: UserId,
         id: AlertId,
         expected: Option<u32>,
+        now: Timestamp,
     ) -> Result<Alert, StoreError> {
-        self.database.write(Durability::Full, move |db| alerts::delete(db, owner, id, expected)).await
+        self.database.write(Durability::Full, move |db| alerts::delete(db, owner, id, expected, now)).await
     }
 
     /// One alert of this owner.
@@ -217,28 +308,9 @@ impl Store {
 
     /// Records firings, one delivery for each route, the memory that belongs to them, and the alerts whose wish a split has
     /// `rewritten`, in one transaction. With firings or rewritten alerts the commit outlives a power cut. What is recorded
-    /// already stays as it is; the answer is the new deliveries alone.
-    pub(crate) async fn record_all(
-        &self,
-        firings: Vec<Firing>,
-        routes: Vec<(FiringId, ChannelName)>,
-        cut: Cut,
-        rewritten: Vec<Alert>,
-        now: Timestamp,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        self.database.record(outbox::Record { firings, routes, cut, rewritten, now }).await
-    }
-
-    /// [`record_all`](Self::record_all) without a split.
-    #[cfg(test)]
-    pub(crate) async fn record(
-        &self,
-        firings: Vec<Firing>,
-        routes: Vec<(FiringId, ChannelName)>,
-        cut: Cut,
-        now: Timestamp,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        self.record_all(firings, routes, cut, Vec::new(), now).await
+    /// already stays as it is; the answer is the new deliveries, and those that are cancelled because their episode is over.
+    pub(crate) async fn record(&self, record: Record) -> Result<Vec<Delivery>, StoreError> {
+        self.database.record(record).await
     }
 
     /// At start: whatever a crash interrupted while sending is due again. Answers how many.
@@ -246,16 +318,69 @@ impl Store {
         self.database.write(Durability::Relaxed, move |db| outbox::recover(db, now)).await
     }
 
-    /// Takes up to `limit` deliveries whose time has come, the longest due first, for sending: each is `sending` now, with one attempt
-    /// more. Order is kept per alert and channel: while an earlier delivery of the same alert on this channel is not
-    /// finished, later ones are not taken, so an answer holds at most one of each alert.
-    pub(crate) async fn take_due(
+    /// Takes one message whose time has come, the longest due first: its delivery is `sending` now, with one attempt more. What is
+    /// fresh is collected: the newest delivery carries it, the others are `merged` into that. Order is kept per alert and
+    /// channel: while an earlier delivery of the same alert on this channel is under way, later ones are not taken.
+    pub(crate) async fn take(&self, channel: ChannelName, take: Take) -> Result<Option<Taken>, StoreError> {
+        self.database.write(Durability::Relaxed, move |db| lanes::take(db, &channel, &take)).await
+    }
+
+    /// When [`take`](Self::take) will next have something, by lane. Deliveries behind one that is being sent do not count: ask
+    /// again when that is finished.
+    pub(crate) async fn next_due(&self, channel: ChannelName) -> Result<[Option<Timestamp>; 3], StoreError> {
+        self.database.read(move |db| lanes::next_due(db, &channel)).await
+    }
+
+    /// Notes what the first deliveries that are due wait for. It is there to be read; it holds nothing.
+    pub(crate) async fn mark(
         &self,
         channel: ChannelName,
+        lanes: Vec<Lane>,
+        waits: Waits,
         now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<DueDelivery>, StoreError> {
-        self.database.write(Durability::Relaxed, move |db| outbox::take_due(db, &channel, now, limit)).await
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.database.write(Durability::Relaxed, move |db| lanes::mark(db, &channel, &lanes, waits, now)).await
+    }
+
+    /// Holds what is due and not urgent until the end of the quiet hours; its time runs from then on.
+    pub(crate) async fn hold(
+        &self,
+        channel: ChannelName,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.database.write(Durability::Relaxed, move |db| lanes::hold(db, &channel, until, now)).await
+    }
+
+    /// The newest of the deliveries that are part of this one's digest, as many as a board holds.
+    pub(crate) async fn members(&self, id: DeliveryId) -> Result<Vec<Delivery>, StoreError> {
+        self.database.read(move |db| lanes::members(db, id)).await
+    }
+
+    /// Has a delivery that is dead or unknown sent again, with all that was part of its digest. `Err` of the inner result: it is in
+    /// this state, from which there is no way back.
+    pub(crate) async fn resend(
+        &self,
+        owner: UserId,
+        id: DeliveryId,
+        now: Timestamp,
+    ) -> Result<Result<Delivery, DeliveryState>, StoreError> {
+        self.database.write(Durability::Full, move |db| lanes::resend(db, owner, id, now)).await
+    }
+
+    /// The deliveries of this alert that were cancelled since then.
+    pub(crate) async fn cancelled(&self, alert: AlertId, since: Timestamp) -> Result<Vec<Delivery>, StoreError> {
+        self.database.read(move |db| lanes::cancelled(db, alert, since)).await
+    }
+
+    /// What was to be remembered of a channel.
+    pub(crate) async fn channel_memory(&self, channel: ChannelName) -> Result<Option<String>, StoreError> {
+        self.database.read(move |db| lanes::channel_memory(db, &channel)).await
+    }
+
+    /// Remembers this of a channel.
+    pub(crate) async fn remember_channel(&self, channel: ChannelName, memory: String) -> Result<(), StoreError> {
+        self.database.write(Durability::Relaxed, move |db| lanes::remember_channel(db, &channel, &memory)).await
     }
 
     /// Notes how the attempt under way ended.
@@ -268,15 +393,14 @@ impl Store {
         self.database.write(Durability::Relaxed, move |db| outbox::finish(db, id, outcome, now)).await
     }
 
-    /// When [`take_due`](Self::take_due) will next have something. Deliveries behind one that is being sent do not count: ask again
-    /// when that is finished.
-    pub(crate) async fn next_due(&self, channel: ChannelName) -> Result<Option<Timestamp>, StoreError> {
-        self.database.read(move |db| outbox::next_due(db, &channel)).await
-    }
-
-    /// For each channel with unfinished deliveries, how many, and when the oldest of them was recorded.
+    /// For each channel with unfinished deliveries, how many, and from when on the time of the oldest runs.
     pub(crate) async fn queue(&self) -> Result<Vec<(ChannelName, i64, Timestamp)>, StoreError> {
         self.database.read(outbox::queue).await
+    }
+
+    /// How many deliveries of each channel are open or dead, by state.
+    pub(crate) async fn census(&self) -> Result<Vec<(ChannelName, DeliveryState, i64)>, StoreError> {
+        self.database.read(outbox::census).await
     }
 
     /// At start: gives up what waits for a channel that is not among the `known` ones. Answers how many.

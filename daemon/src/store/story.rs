@@ -4,7 +4,7 @@
 use bellwether_core::{
     alert::{Alert, AlertId, UserId},
     condition::{ChannelName, Comparison, Condition, Join, Operand, Repeat, Rule, SessionScope, Term},
-    delivery::{Delivery, DeliveryId, DeliveryState},
+    delivery::{Delivery, DeliveryId, DeliveryState, DueDelivery, group::Grouping},
     evaluator::Cut,
     event::Ticker,
     firing::{Direction, Firing, FiringId, TermValue, Told},
@@ -16,7 +16,7 @@ use bellwether_core::{
 
 use serde_json::json;
 
-use super::{AlertEdit, Fetched, Outcome, Store, StoreError};
+use super::{AlertEdit, Fetched, Lane, Outcome, Record, Route, Store, StoreError, Take};
 
 const ANNE: UserId = UserId(2);
 const BERT: UserId = UserId(3);
@@ -98,8 +98,26 @@ pub(super) fn email() -> ChannelName {
 
 /// Records one firing that goes to these channels.
 pub(super) async fn fire(store: &Store, firing: Firing, channels: &[ChannelName], now: Timestamp) -> Vec<Delivery> {
-    let routes = channels.iter().map(|channel| (firing.id, channel.clone())).collect();
-    store.record(vec![firing], routes, Cut::default(), now).await.expect("recorded")
+    let routes = channels.iter().map(|channel| Route::new(firing.id, channel.clone())).collect();
+    store.record(Record { firings: vec![firing], routes, now, ..Record::default() }).await.expect("recorded")
+}
+
+/// Takes up to `limit` deliveries by mail, each by itself.
+async fn take(store: &Store, now: Timestamp, limit: usize) -> Result<Vec<DueDelivery>, StoreError> {
+    let mut taken = Vec::new();
+    for lane in Lane::ALL {
+        while taken.len() < limit {
+            let take = Take { lane, grouping: Grouping::OFF, memory: None, now };
+            let Some(one) = store.take(email(), take).await? else { break };
+            taken.push(one.due);
+        }
+    }
+    Ok(taken)
+}
+
+/// When something can next be taken, from any lane.
+async fn next_due(store: &Store, channel: ChannelName) -> Result<Option<Timestamp>, StoreError> {
+    Ok(store.next_due(channel).await?.into_iter().flatten().min())
 }
 
 fn bar(second: i64, prices: [&str; 4]) -> Candle {
@@ -158,7 +176,7 @@ async fn wishes(store: &Store) -> (Alert, Alert) {
         assert_eq!(store.alert(stranger, annes.id).await, Err(StoreError::NotFound));
         let edited = store.edit_alert(stranger, annes.id, None, AlertEdit::Pause, at(3)).await;
         assert_eq!(edited, Err(StoreError::NotFound));
-        assert_eq!(store.delete_alert(stranger, annes.id, None).await, Err(StoreError::NotFound));
+        assert_eq!(store.delete_alert(stranger, annes.id, None, at(3)).await, Err(StoreError::NotFound));
     }
     assert_eq!(store.alert(ANNE, AlertId(i64::MAX)).await, Err(StoreError::NotFound));
 
@@ -186,10 +204,14 @@ async fn wishes(store: &Store) -> (Alert, Alert) {
 
 async fn records(store: &Store, annes: &Alert, berts: &Alert) {
     let first = firing(annes, 1, at(10));
-    let routes = vec![(first.id, email()), (first.id, ChannelName::new("webhook:ops"))];
+    let routes = vec![Route::new(first.id, email()), Route::new(first.id, ChannelName::new("webhook:ops"))];
+    let record = |firing: &Firing, routes: &[Route], cut, now| {
+        let firings = vec![firing.clone()];
+        store.record(Record { firings, routes: routes.to_vec(), cut, now, ..Record::default() })
+    };
     let gone = Alert { id: AlertId(9_999), ..annes.clone() };
     let memory = cut(&[annes, &gone], &["BTC"]);
-    let new = store.record(vec![first.clone()], routes.clone(), memory, at(11)).await.expect("recorded");
+    let new = record(&first, &routes, memory, at(11)).await.expect("recorded");
     let shape: Vec<_> = new.iter().map(|d| (d.firing, d.owner, d.channel.as_str(), d.state, d.attempts)).collect();
     let queued = DeliveryState::Queued;
     assert_eq!(shape, [(first.id, ANNE, "email", queued, 0), (first.id, ANNE, "webhook:ops", queued, 0)]);
@@ -197,14 +219,14 @@ async fn records(store: &Store, annes: &Alert, berts: &Alert) {
     assert_eq!(store.memory().await, Ok(cut(&[annes], &["BTC"])), "no memory of an alert that is gone");
 
     // The same again is the same record.
-    let again = store.record(vec![first.clone()], routes, cut(&[annes], &["BTC", "ETH"]), at(12)).await;
+    let again = record(&first, &routes, cut(&[annes], &["BTC", "ETH"]), at(12)).await;
     assert_eq!(again, Ok(Vec::new()));
     assert_eq!(store.memory().await, Ok(cut(&[annes], &["BTC", "ETH"])));
 
     // All or nothing: the route to a firing that is not there undoes the firing beside it and the memory.
     let second = firing(annes, 2, at(13));
-    let stray = vec![(second.id, email()), (firing(annes, 77, at(13)).id, email())];
-    let refused = store.record(vec![second], stray, cut(&[berts], &["SOL"]), at(13)).await;
+    let stray = [Route::new(second.id, email()), Route::new(firing(annes, 77, at(13)).id, email())];
+    let refused = record(&second, &stray, cut(&[berts], &["SOL"]), at(13)).await;
     assert!(matches!(refused, Err(StoreError::Broken(_))), "{refused:?}");
     assert_eq!(store.memory().await, Ok(cut(&[annes], &["BTC", "ETH"])));
     let (firings, deliveries) = store.recent().await.expect("read");
@@ -219,7 +241,7 @@ async fn split(store: &Store, annes: Alert) -> Alert {
     let (changed, old) = (half(&annes, annes.version + 1), half(&berts, berts.version));
     let gone = Alert { id: AlertId(9_999), ..changed.clone() };
     let rewritten = vec![changed.clone(), old, gone];
-    let new = store.record_all(Vec::new(), Vec::new(), Cut::default(), rewritten, at(20)).await;
+    let new = store.record(Record { rewritten, now: at(20), ..Record::default() }).await;
     assert_eq!(new, Ok(Vec::new()));
     assert_eq!(store.alerts().await, Ok(vec![changed.clone(), berts]));
     changed
@@ -230,17 +252,17 @@ async fn sending(store: &Store) {
     for (alert, number, second) in [(&annes, 2, 20), (&berts, 1, 21)] {
         fire(store, firing(alert, number, at(second)), &[email()], at(second)).await;
     }
-    assert_eq!(store.next_due(email()).await, Ok(Some(at(11))));
-    assert_eq!(store.next_due(ChannelName::new("sms")).await, Ok(None));
-    assert_eq!(store.take_due(email(), at(10), 10).await, Ok(Vec::new()), "nothing is due before its time");
+    assert_eq!(next_due(store, email()).await, Ok(Some(at(11))));
+    assert_eq!(next_due(store, ChannelName::new("sms")).await, Ok(None));
+    assert_eq!(take(store, at(10), 10).await, Ok(Vec::new()), "nothing is due before its time");
 
     // The oldest first; the second firing of an alert does not overtake the first.
-    let due = store.take_due(email(), at(30), 10).await.expect("taken");
+    let due = take(store, at(30), 10).await.expect("taken");
     let taken: Vec<_> = due.iter().map(|d| (d.firing.id.alert, d.firing.id.number, d.delivery.attempts)).collect();
     assert_eq!(taken, [(annes.id, 1, 1), (berts.id, 1, 1)]);
     assert!(due.iter().all(|d| d.delivery.state == DeliveryState::Sending && d.delivery.firing == d.firing.id));
-    assert_eq!(store.take_due(email(), at(30), 10).await, Ok(Vec::new()), "taken is taken");
-    assert_eq!(store.next_due(email()).await, Ok(None), "the rest waits for what is being sent");
+    assert_eq!(take(store, at(30), 10).await, Ok(Vec::new()), "taken is taken");
+    assert_eq!(next_due(store, email()).await, Ok(None), "the rest waits for what is being sent");
     let (anne, bert) = (due[0].delivery.id, due[1].delivery.id);
 
     // Failed for now; interrupted by a crash; given up.
@@ -251,13 +273,13 @@ async fn sending(store: &Store) {
     let retried = store.finish(bert, retry, at(31)).await.expect("finished");
     assert_eq!((retried.state, retried.attempts, retried.next_attempt), (DeliveryState::Retry, 1, Some(at(50))));
     assert_eq!((retried.finished, retried.answer.as_deref()), (None, Some("421 busy")));
-    assert_eq!(store.next_due(email()).await, Ok(Some(at(40))));
-    assert_eq!(store.take_due(email(), at(60), 1).await.expect("taken").len(), 1, "no more than asked for");
-    let rest = store.take_due(email(), at(60), 9).await.expect("taken");
+    assert_eq!(next_due(store, email()).await, Ok(Some(at(40))));
+    assert_eq!(take(store, at(60), 1).await.expect("taken").len(), 1, "no more than asked for");
+    let rest = take(store, at(60), 9).await.expect("taken");
     assert_eq!((rest[0].delivery.id, rest[0].delivery.attempts), (bert, 2));
     assert_eq!(store.recover(at(61)).await, Ok(2));
-    assert_eq!(store.next_due(email()).await, Ok(Some(at(61))));
-    assert_eq!(store.take_due(email(), at(61), 9).await.expect("taken").len(), 2);
+    assert_eq!(next_due(store, email()).await, Ok(Some(at(61))));
+    assert_eq!(take(store, at(61), 9).await.expect("taken").len(), 2);
 
     let sent = store.finish(anne, Outcome::Sent { answer: "250 ok".to_owned() }, at(63)).await.expect("finished");
     assert_eq!((sent.state, sent.next_attempt, sent.finished), (DeliveryState::Sent, None, Some(at(63))));
@@ -269,7 +291,7 @@ async fn sending(store: &Store) {
     assert_eq!(store.finish(DeliveryId(9_999), nobody, at(1)).await, Err(StoreError::NotFound));
 
     // Now the second firing's turn has come.
-    let second = store.take_due(email(), at(66), 9).await.expect("taken");
+    let second = take(store, at(66), 9).await.expect("taken");
     assert_eq!(second.iter().map(|d| d.firing.id.number).collect::<Vec<_>>(), [2]);
     let unknown = Outcome::Unknown { answer: "no answer".to_owned() };
     let unknown = store.finish(second[0].delivery.id, unknown, at(67)).await.expect("finished");
@@ -440,10 +462,10 @@ async fn everything(store: &Store) -> String {
 }
 
 async fn end(store: &Store, annes: Alert) {
-    let conflict = store.delete_alert(ANNE, annes.id, Some(1)).await;
+    let conflict = store.delete_alert(ANNE, annes.id, Some(1), at(899)).await;
     assert_eq!(conflict, Err(StoreError::Conflict { current: annes.version }));
     let history = store.firings(ANNE, Some(annes.id), None, 99).await;
-    let gone = store.delete_alert(ANNE, annes.id, Some(annes.version)).await.expect("deleted");
+    let gone = store.delete_alert(ANNE, annes.id, Some(annes.version), at(899)).await.expect("deleted");
     assert_eq!(gone, Alert { version: annes.version + 1, ..annes.clone() });
     assert_eq!(store.alert(ANNE, annes.id).await, Err(StoreError::NotFound));
     assert_eq!(store.firings(ANNE, Some(annes.id), None, 99).await, history, "what happened stays");

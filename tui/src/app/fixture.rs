@@ -168,16 +168,11 @@ fn deliveries() -> Vec<Delivery> {
         .into_iter()
         .zip(1..)
         .map(|((channel, state, answer), n)| Delivery {
-            id: DeliveryId(n),
-            firing: id,
-            owner: UserId::OWNER,
-            channel: ChannelName::new(channel),
             state,
             attempts: 1 + u32::from(state == DeliveryState::Retry),
-            created: noon(),
             next_attempt: (state == DeliveryState::Retry).then(|| noon().plus(Span::from_seconds(32))),
-            finished: None,
             answer: Some(answer.to_owned()),
+            ..Delivery::new(DeliveryId(n), id, UserId::OWNER, ChannelName::new(channel), noon())
         })
         .collect()
 }

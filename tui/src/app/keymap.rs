@@ -97,6 +97,7 @@ pub(crate) enum Action {
     Explain,
     Freeze,
     TestChannel,
+    Resend,
     Retry,
     Mouse,
     Help,
@@ -194,6 +195,7 @@ const fn bind(
             | Action::Undo
             | Action::PauseAlert
             | Action::TestChannel
+            | Action::Resend
     );
     Binding { context, chords, action, help, hint, writes }
 }
@@ -236,6 +238,7 @@ pub(crate) const KEYMAP: &[Binding] = &{
         // History
         bind(C::History, ENTER, A::Open, "go to its alert", Some("go to")),
         bind(C::History, &[c('w')], A::Explain, "explain its alert", Some("why")),
+        bind(C::History, &[c('s')], A::Resend, "send its dead deliveries again", Some("send again")),
         // Health
         bind(C::Health, &[c('s')], A::TestChannel, "send a test over the channel", Some("send a test")),
         // Everywhere

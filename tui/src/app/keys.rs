@@ -154,6 +154,13 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
                 return vec![Effect::TestChannel(name)];
             }
         }
+        Action::Resend => {
+            let dead = app.event_id().map(|id| app.dead_deliveries(id)).unwrap_or_default();
+            if dead.is_empty() {
+                app.toasts.push(Tone::Info, "no delivery of this firing is dead", app.now);
+            }
+            return dead.into_iter().map(Effect::Resend).collect();
+        }
         Action::Retry => {
             app.market.expire();
             return if app.is_live() { Vec::new() } else { vec![Effect::Reconnect] };

@@ -6,6 +6,7 @@ use bellwether_core::{
     alert::AlertId,
     backtest::BacktestAnswer,
     condition::ChannelName,
+    delivery::{Delivery, DeliveryId},
     firing::FiringId,
     instrument::Symbol,
     protocol::{AlertAnswer, Candles, ChannelTest, ChannelView, PriceView},
@@ -44,6 +45,8 @@ pub(crate) enum Reply {
     Channels(Result<Vec<ChannelView>, ApiError>),
     /// A channel's test.
     Tested(ChannelName, Result<ChannelTest, ApiError>),
+    /// A delivery was to be sent again.
+    Resent(DeliveryId, Result<Delivery, ApiError>),
     /// What this line would have done.
     Past(String, Result<BacktestAnswer, ApiError>),
     /// An alert was made or changed out of the entry line.
@@ -67,6 +70,8 @@ pub(crate) enum Effect {
     FetchChannels,
     /// Send a test message.
     TestChannel(ChannelName),
+    /// Have a delivery sent again.
+    Resend(DeliveryId),
     /// Ask what this line would have done.
     FetchPast(String),
     /// Make an alert.

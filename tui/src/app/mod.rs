@@ -29,7 +29,7 @@ use bellwether_core::{
     board::Board,
     catalog::Catalog,
     condition::{ChannelName, Rule},
-    delivery::Delivery,
+    delivery::{Delivery, DeliveryId, DeliveryState},
     event::{AlertRow, Ticker},
     firing::{Firing, FiringId},
     instrument::{Instrument, Symbol},
@@ -410,6 +410,12 @@ impl App {
     pub(crate) fn event_id(&self) -> Option<FiringId> {
         let ids: Vec<FiringId> = self.picture().firings().map(|f| f.id).collect();
         self.event.of(&ids)
+    }
+
+    /// The deliveries of a firing that can be sent again.
+    pub(crate) fn dead_deliveries(&self, firing: FiringId) -> Vec<DeliveryId> {
+        let ended = |d: &&Delivery| matches!(d.state, DeliveryState::Dead | DeliveryState::Unknown);
+        self.picture().deliveries().filter(|d| d.firing == firing).filter(ended).map(|d| d.id).collect()
     }
 
     /// The nearest level that would fire, seen from the last price.

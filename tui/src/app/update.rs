@@ -207,6 +207,10 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
             return vec![Effect::FetchChannels];
         }
         Reply::Tested(name, Err(error)) => trouble(app, &format!("test over {name}"), &error),
+        Reply::Resent(id, Ok(delivery)) => {
+            app.toasts.push(Tone::Info, format!("{id} over {} is sent again", delivery.channel), app.now);
+        }
+        Reply::Resent(id, Err(error)) => trouble(app, &format!("{id} is not sent again"), &error),
         Reply::Past(line, Ok(answer)) => {
             if let Some(Overlay::Entry(entry)) = &mut app.overlay {
                 entry.past.answered(line, &answer);

@@ -9,6 +9,7 @@ use bellwether_core::{
     alert::AlertId,
     backtest::{BacktestAnswer, NewBacktest},
     condition::ChannelName,
+    delivery::{Delivery, DeliveryId, DeliveryState},
     instrument::Symbol,
     protocol::{
         AlertAnswer, AlertPatch, AlertView, Candles, ChannelTest, ChannelView, EventView, Health, Page, PriceView,
@@ -166,6 +167,24 @@ impl ApiClient {
         let mut query = vec![("limit", limit.to_string())];
         query.extend(cursor.map(|c| ("cursor", c.to_owned())));
         self.get(&["events"], &query).await
+    }
+
+    /// One page of the deliveries in a state (`GET /deliveries`), newest first.
+    pub async fn deliveries(
+        &self,
+        state: DeliveryState,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<Delivery>, ApiError> {
+        let mut query = vec![("state", state.to_string()), ("limit", limit.to_string())];
+        query.extend(cursor.map(|c| ("cursor", c.to_owned())));
+        self.get(&["deliveries"], &query).await
+    }
+
+    /// Has a delivery that is dead or unknown sent again (`POST /deliveries/{id}/retry`).
+    pub async fn resend(&self, id: DeliveryId) -> Result<Delivery, ApiError> {
+        let request = self.request(Method::POST, &["deliveries", &id.to_string(), "retry"], &[])?;
+        self.read(self.send(request).await?).await
     }
 
     /// The channels and whether they work (`GET /channels`).

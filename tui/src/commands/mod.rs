@@ -13,7 +13,7 @@ mod watch;
 
 use std::future::Future;
 
-use crate::cli::{Cli, Command, ConfigCommand, Notify};
+use crate::cli::{Cli, Command, ConfigCommand, Deliveries, Notify};
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
@@ -33,7 +33,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Rm { ids }) => wait(alerts::remove(&global, &ids)),
         Some(Command::Prices { symbols }) => wait(prices::run(&global, &symbols)),
         Some(Command::Watch { symbols, plain }) => wait(watch::run(&global, &symbols, plain)),
-        Some(Command::Events { limit, follow }) => wait(events::run(&global, limit, follow)),
+        Some(Command::Events { limit, dead: true, .. }) => wait(events::dead(&global, limit)),
+        Some(Command::Events { limit, follow, .. }) => wait(events::run(&global, limit, follow)),
+        Some(Command::Deliveries(Deliveries::Retry { id, .. })) => wait(events::resend(&global, id.as_deref())),
         Some(Command::Backtest(args)) => backtest::run(&global, &args),
         Some(Command::Instruments { query }) => prices::instruments(&global, query.as_deref()),
         Some(Command::Notify(Notify::Test { channel })) => wait(notify::test(&global, &channel)),

@@ -18,6 +18,7 @@ const fn sign(state: DeliveryState) -> &'static str {
         DeliveryState::Dead => "✗",
         DeliveryState::Unknown => "?",
         DeliveryState::Queued | DeliveryState::Sending => "…",
+        DeliveryState::Cancelled => "–",
         DeliveryState::Retry => "◐",
     }
 }
@@ -27,7 +28,7 @@ fn style(pen: &Pen<'_>, state: DeliveryState) -> Style {
         DeliveryState::Sent | DeliveryState::Merged => pen.theme.up,
         DeliveryState::Dead => pen.theme.trouble,
         DeliveryState::Unknown | DeliveryState::Retry => pen.theme.warn,
-        DeliveryState::Queued | DeliveryState::Sending => pen.theme.dim,
+        DeliveryState::Queued | DeliveryState::Sending | DeliveryState::Cancelled => pen.theme.dim,
     }
 }
 
@@ -121,6 +122,17 @@ fn details(app: &App, pen: &mut Pen<'_>, area: Rect, firing: &Firing, deliveries
         let style = style(pen, delivery.state);
         let words = format!("{} {:<12} {}", sign(delivery.state), delivery.channel, delivery.state);
         let mut x = pen.put(line, line.x, &words, style);
+        if let Some(carrier) = delivery.merged_into {
+            x = pen.put(line, x, &format!(" into {carrier}"), pen.theme.dim);
+        } else if delivery.merged > 0 {
+            x = pen.put(line, x, &format!(" with {} others", delivery.merged), pen.theme.dim);
+        }
+        if delivery.step > 0 {
+            x = pen.put(line, x, &format!(", step {}", delivery.step + 1), pen.theme.dim);
+        }
+        if let Some(waits) = delivery.waits {
+            x = pen.put(line, x, &format!(", {}", waits.in_words()), pen.theme.warn);
+        }
         if delivery.attempts > 1 {
             x = pen.put(line, x, &format!(", {} attempts", delivery.attempts), pen.theme.dim);
         }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     super::{ALERTS_PER_ACCOUNT, AlertEdit},
-    Result, StoreError, from_json, to_json,
+    Result, StoreError, from_json, lanes, to_json,
 };
 
 const COLUMNS: &str = "id, owner, version, rule, paused, snoozed_until, created, updated";
@@ -60,10 +60,13 @@ pub(in crate::store) fn edit(
             }
             alert.rule = rule;
         }
-        AlertEdit::Pause => alert.paused = true,
+        AlertEdit::Pause => {
+            alert.paused = true;
+            lanes::later_steps(db, id, "the alert was paused", now)?;
+        }
         AlertEdit::Resume => alert.paused = false,
         AlertEdit::Snooze(until) => alert.snoozed_until = Some(until),
-        AlertEdit::Acknowledge => {}
+        AlertEdit::Acknowledge => lanes::acknowledged(db, id, now)?,
     }
     alert.version += 1;
     alert.updated = now;
@@ -88,9 +91,16 @@ pub(super) fn rewrite(db: &Connection, alert: &Alert) -> Result<()> {
 }
 
 /// Deletes an alert; its memory goes with it.
-pub(in crate::store) fn delete(db: &Connection, owner: UserId, id: AlertId, expected: Option<u32>) -> Result<Alert> {
+pub(in crate::store) fn delete(
+    db: &Connection,
+    owner: UserId,
+    id: AlertId,
+    expected: Option<u32>,
+    now: Timestamp,
+) -> Result<Alert> {
     let mut alert = expect(one(db, owner, id)?, expected)?;
     db.prepare_cached("DELETE FROM alerts WHERE id = ?1")?.execute([id.0])?;
+    lanes::later_steps(db, id, "the alert was removed", now)?;
     alert.version += 1;
     Ok(alert)
 }

@@ -9,6 +9,7 @@ pub(super) mod bans;
 pub(super) mod candles;
 mod file;
 pub(super) mod history;
+pub(super) mod lanes;
 pub(super) mod outbox;
 pub(super) mod prices;
 mod reserve;
@@ -22,7 +23,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
 use self::reserve::Reserve;
-use super::{OpenError, StoreError};
+use super::{OpenError, Record, StoreError};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -54,7 +55,7 @@ pub(super) struct Sqlite {
 /// Something for a thread to do. The answer goes out by a oneshot; that nobody waits for it any more changes nothing.
 enum Job {
     Run(Box<dyn FnOnce(&mut Database) + Send>),
-    Record(outbox::Record, oneshot::Sender<Result<Vec<Delivery>>>),
+    Record(Record, oneshot::Sender<Result<Vec<Delivery>>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -103,7 +104,7 @@ impl Sqlite {
     }
 
     /// Records, together with the records that wait beside it.
-    pub(super) async fn record(&self, record: outbox::Record) -> Result<Vec<Delivery>> {
+    pub(super) async fn record(&self, record: Record) -> Result<Vec<Delivery>> {
         let (answer, got) = oneshot::channel();
         self.writer.send(Job::Record(record, answer)).await.map_err(|_| closed())?;
         got.await.map_err(|_| closed())?
@@ -161,7 +162,7 @@ fn serve(mut database: Database, mut jobs: mpsc::Receiver<Job>) {
 }
 
 /// One record and whom to tell.
-type Waiting = (outbox::Record, oneshot::Sender<Result<Vec<Delivery>>>);
+type Waiting = (Record, oneshot::Sender<Result<Vec<Delivery>>>);
 
 /// Commits a group in one transaction; if that fails, each alone, so that a bad one harms no other.
 fn record_together(database: &mut Database, group: Vec<Waiting>) {

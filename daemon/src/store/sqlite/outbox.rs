@@ -1,41 +1,30 @@
-//! The record of firings with the evaluator's memory, and the deliveries on their way, in SQL.
+//! The record of firings with the evaluator's memory and their deliveries, and how attempts ended, in SQL.
+//! What is taken when, and with what, is in `lanes.rs`.
+
+use std::collections::{HashMap, hash_map::Entry};
 
 use bellwether_core::{
-    alert::{Alert, AlertId, UserId},
+    alert::{AlertId, UserId},
     condition::ChannelName,
-    delivery::{Delivery, DeliveryId, DeliveryState, DueDelivery},
+    delivery::{Delivery, DeliveryId, DeliveryState, Waits, group::Flow},
     evaluator::Cut,
-    firing::{Firing, FiringId},
+    firing::FiringId,
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 use serde::de::DeserializeOwned;
 
-use super::{super::Outcome, Durability, Result, StoreError, alerts, count, from_json, history, to_json};
+use super::{
+    super::{Lane, Outcome, Record},
+    Durability, Result, StoreError, alerts, count, from_json, lanes, to_json,
+};
 
 /// The columns of a delivery `d` of the firing `f`, for [`read`].
 pub(super) const COLUMNS: &str = "d.id, f.alert, f.version, f.number, d.owner, d.channel, d.state, d.attempts, \
-                                  d.created, d.next_attempt, d.finished, d.answer";
-
-/// That a delivery `d` waits, and no earlier one of its alert on its channel is open.
-const WAITS_IN_FRONT: &str = "d.state IN ('queued', 'retry') AND NOT EXISTS \
-    (SELECT 1 FROM deliveries e WHERE e.channel = d.channel AND e.alert = d.alert AND e.id < d.id \
-     AND e.state IN ('queued', 'retry', 'sending'))";
-
-/// What one batch of the evaluator asks to be recorded.
-#[derive(Clone, Debug)]
-pub(in crate::store) struct Record {
-    /// What happened.
-    pub(in crate::store) firings: Vec<Firing>,
-    /// Where each of them goes.
-    pub(in crate::store) routes: Vec<(FiringId, ChannelName)>,
-    /// What the evaluator remembers now.
-    pub(in crate::store) cut: Cut,
-    /// Alerts whose wish a split has changed: their memory is of the new wish, so both are of one moment.
-    pub(in crate::store) rewritten: Vec<Alert>,
-    /// The time of the record.
-    pub(in crate::store) now: Timestamp,
-}
+                                  d.created, d.next_attempt, d.finished, d.answer, d.step, d.lane, d.waits, \
+                                  d.merged_into, d.merged, d.resent, d.offered";
+/// How many these are.
+pub(super) const COLUMN_COUNT: usize = 19;
 
 impl Record {
     /// With firings it must outlive a power cut, as something is sent on the strength of it. A cut alone comes again.
@@ -45,7 +34,7 @@ impl Record {
     }
 }
 
-/// Writes firings, deliveries and memory; what stands already stays. Gives the new deliveries.
+/// Writes firings, deliveries and memory; what stands already stays. Gives the new deliveries, and those that became pointless.
 pub(super) fn record(db: &Connection, record: &Record) -> Result<Vec<Delivery>> {
     let now = record.now.as_micros();
     let mut insert = db.prepare_cached(
@@ -57,38 +46,76 @@ pub(super) fn record(db: &Connection, record: &Record) -> Result<Vec<Delivery>> 
         let (time, received) = (firing.time.as_micros(), firing.received.as_micros());
         insert.execute(params![alert.0, version, number, firing.owner.0, time, received, now, to_json(firing)?])?;
     }
-    let mut find =
-        db.prepare_cached("SELECT place, owner FROM firings WHERE alert = ?1 AND version = ?2 AND number = ?3")?;
-    let mut queue = db.prepare_cached(
-        "INSERT INTO deliveries (firing, alert, owner, channel, state, created, next_attempt) \
-         VALUES (?1, ?2, ?3, ?4, 'queued', ?5, ?5) ON CONFLICT (firing, channel) DO NOTHING RETURNING id",
-    )?;
-    let mut deliveries = Vec::new();
-    for (firing, channel) in &record.routes {
-        let FiringId { alert, version, number } = *firing;
-        let found =
-            find.query_row(params![alert.0, version, number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let (place, owner): (i64, i64) =
-            found.ok_or_else(|| StoreError::Broken(format!("a route of firing {firing}, which is not recorded")))?;
-        let new =
-            queue.query_row(params![place, alert.0, owner, channel.as_str(), now], |row| row.get(0)).optional()?;
-        deliveries.extend(new.map(|id| Delivery {
-            id: DeliveryId(id),
-            firing: *firing,
-            owner: UserId(owner),
-            channel: channel.clone(),
-            state: DeliveryState::Queued,
-            attempts: 0,
-            created: record.now,
-            next_attempt: Some(record.now),
-            finished: None,
-            answer: None,
-        }));
+    let mut deliveries = queue_up(db, record)?;
+    for (alert, number) in &record.over {
+        deliveries.extend(lanes::end_of_episode(db, *alert, *number, record.now)?);
     }
     for alert in &record.rewritten {
         alerts::rewrite(db, alert)?;
     }
     remember(db, &record.cut)?;
+    Ok(deliveries)
+}
+
+/// Writes one row for each route, due when its time has come and the window of its channel is over.
+fn queue_up(db: &Connection, record: &Record) -> Result<Vec<Delivery>> {
+    let mut find =
+        db.prepare_cached("SELECT place, owner FROM firings WHERE alert = ?1 AND version = ?2 AND number = ?3")?;
+    let mut queue = db.prepare_cached(
+        "INSERT INTO deliveries (firing, alert, owner, channel, step, state, lane, created, offered, next_attempt, waits) \
+         VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?10) \
+         ON CONFLICT (firing, channel, step) DO NOTHING RETURNING id",
+    )?;
+    let mut flows: HashMap<&ChannelName, Flow> = HashMap::new();
+    let mut deliveries = Vec::with_capacity(record.routes.len());
+    for route in &record.routes {
+        let FiringId { alert, version, number } = route.firing;
+        let found =
+            find.query_row(params![alert.0, version, number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let (place, owner): (i64, i64) = found
+            .ok_or_else(|| StoreError::Broken(format!("a route of firing {}, which is not recorded", route.firing)))?;
+        let (mut due, mut waits, mut offered) = (record.now, None, record.now);
+        if !route.urgent && !route.grouping.is_off() {
+            let flow = match flows.entry(&route.channel) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(lanes::flow(db, &route.channel)?),
+            };
+            due = flow.arrive(record.now, route.grouping);
+            waits = (due > record.now).then_some(Waits::Digest);
+        }
+        if let Some((at, why)) = route.not_before.filter(|(at, _)| *at > due) {
+            (due, waits, offered) = (at, Some(why), at);
+        }
+        let lane = if route.urgent { Lane::Urgent } else { Lane::Fresh };
+        let new = queue
+            .query_row(
+                params![
+                    place,
+                    alert.0,
+                    owner,
+                    route.channel.as_str(),
+                    route.step,
+                    lane.number(),
+                    record.now.as_micros(),
+                    offered.as_micros(),
+                    due.as_micros(),
+                    waits.map(Waits::as_str),
+                ],
+                |row| row.get(0),
+            )
+            .optional()?;
+        deliveries.extend(new.map(|id| Delivery {
+            next_attempt: Some(due),
+            step: route.step,
+            urgent: route.urgent,
+            waits,
+            offered,
+            ..Delivery::new(DeliveryId(id), route.firing, UserId(owner), route.channel.clone(), record.now)
+        }));
+    }
+    for (channel, flow) in flows {
+        lanes::put_flow(db, channel, &flow)?;
+    }
     Ok(deliveries)
 }
 
@@ -131,45 +158,15 @@ pub(in crate::store) fn memory(db: &Connection) -> Result<Cut> {
     })
 }
 
-/// Makes due again what was being sent.
+/// Makes due again what was being sent, and what was held for quiet hours, which may be others now.
 pub(in crate::store) fn recover(db: &Connection, now: Timestamp) -> Result<u64> {
-    let sql = "UPDATE deliveries SET state = 'retry', next_attempt = ?1 WHERE state = 'sending'";
+    db.execute(
+        "UPDATE deliveries SET next_attempt = ?1, waits = NULL \
+         WHERE finished IS NULL AND waits = 'quiet_hours' AND state IN ('queued', 'retry')",
+        [now.as_micros()],
+    )?;
+    let sql = "UPDATE deliveries SET state = 'retry', lane = min(lane, 1), next_attempt = ?1 WHERE state = 'sending' AND finished IS NULL";
     Ok(count(db.execute(sql, [now.as_micros()])?))
-}
-
-/// Due deliveries with their firings: channel, now, limit.
-pub(super) fn due_sql() -> String {
-    format!(
-        "SELECT {COLUMNS}, f.firing, f.time, f.received FROM deliveries d JOIN firings f ON f.place = d.firing \
-         WHERE d.channel = ?1 AND {WAITS_IN_FRONT} AND d.next_attempt <= ?2 \
-         ORDER BY d.next_attempt, d.id LIMIT ?3"
-    )
-}
-
-/// Marks due deliveries as `sending` and gives them with their firings. Nothing overtakes an earlier open one of its alert.
-pub(in crate::store) fn take_due(
-    db: &Connection,
-    channel: &ChannelName,
-    now: Timestamp,
-    limit: u32,
-) -> Result<Vec<DueDelivery>> {
-    let mut taken = Vec::new();
-    {
-        let mut statement = db.prepare_cached(&due_sql())?;
-        let mut rows = statement.query(params![channel.as_str(), now.as_micros(), limit])?;
-        while let Some(row) = rows.next()? {
-            taken.push(DueDelivery { delivery: read(row)?, firing: history::read_firing(row, 12)? });
-        }
-    }
-    let mut mark =
-        db.prepare_cached("UPDATE deliveries SET state = 'sending', attempts = ?2, next_attempt = NULL WHERE id = ?1")?;
-    for DueDelivery { delivery, .. } in &mut taken {
-        delivery.state = DeliveryState::Sending;
-        delivery.attempts += 1;
-        delivery.next_attempt = None;
-        mark.execute(params![delivery.id.0, delivery.attempts])?;
-    }
-    Ok(taken)
 }
 
 /// Notes the end of an attempt.
@@ -182,6 +179,9 @@ pub(in crate::store) fn finish(db: &Connection, id: DeliveryId, outcome: Outcome
         Outcome::Unknown { answer } => (DeliveryState::Unknown, answer, None),
     };
     let finished = state.is_final().then_some(now);
+    if finished.is_some() && delivery.merged > 0 {
+        lanes::share_fate(db, id, state, &answer, now)?;
+    }
     save(db, Delivery { state, answer: Some(answer), next_attempt, finished, ..delivery })
 }
 
@@ -198,8 +198,8 @@ fn sending(db: &Connection, id: DeliveryId) -> Result<Delivery> {
 }
 
 fn save(db: &Connection, delivery: Delivery) -> Result<Delivery> {
-    let sql =
-        "UPDATE deliveries SET state = ?2, attempts = ?3, next_attempt = ?4, finished = ?5, answer = ?6 WHERE id = ?1";
+    let sql = "UPDATE deliveries SET state = ?2, attempts = ?3, next_attempt = ?4, finished = ?5, answer = ?6, waits = NULL, \
+         lane = min(lane, 1) WHERE id = ?1";
     db.prepare_cached(sql)?.execute(params![
         delivery.id.0,
         delivery.state.as_str(),
@@ -211,24 +211,10 @@ fn save(db: &Connection, delivery: Delivery) -> Result<Delivery> {
     Ok(delivery)
 }
 
-/// When the first of the waiting ones is due: channel.
-pub(super) fn next_due_sql() -> String {
-    format!(
-        "SELECT d.next_attempt FROM deliveries d WHERE d.channel = ?1 AND {WAITS_IN_FRONT} \
-         ORDER BY d.next_attempt LIMIT 1"
-    )
-}
-
-/// When something can next be taken.
-pub(in crate::store) fn next_due(db: &Connection, channel: &ChannelName) -> Result<Option<Timestamp>> {
-    let due = db.prepare_cached(&next_due_sql())?.query_row([channel.as_str()], |row| row.get(0)).optional()?;
-    Ok(due.map(Timestamp::from_micros))
-}
-
-/// Unfinished deliveries by channel.
+/// Unfinished deliveries by channel, without those in a digest; and from when on the time of the oldest runs.
 pub(in crate::store) fn queue(db: &Connection) -> Result<Vec<(ChannelName, i64, Timestamp)>> {
-    let sql = "SELECT channel, count(*), min(created) FROM deliveries \
-         WHERE state IN ('queued', 'retry', 'sending') GROUP BY channel ORDER BY channel";
+    let sql = "SELECT channel, count(*), min(offered) FROM deliveries \
+         WHERE finished IS NULL AND state <> 'merged' GROUP BY channel ORDER BY channel";
     let mut statement = db.prepare_cached(sql)?;
     let rows = statement.query_map((), |row| {
         Ok((ChannelName::new(&row.get::<_, String>(0)?), row.get(1)?, Timestamp::from_micros(row.get(2)?)))
@@ -236,13 +222,30 @@ pub(in crate::store) fn queue(db: &Connection) -> Result<Vec<(ChannelName, i64, 
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// How many deliveries of each channel stand where, of those that may still be sent.
+pub(in crate::store) fn census(db: &Connection) -> Result<Vec<(ChannelName, DeliveryState, i64)>> {
+    let sql = "SELECT channel, state, count(*) FROM deliveries WHERE finished IS NULL GROUP BY channel, state \
+         UNION ALL SELECT channel, 'dead', count(*) FROM deliveries WHERE state = 'dead' GROUP BY channel";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(())?;
+    let mut census = Vec::new();
+    while let Some(row) = rows.next()? {
+        census.push((
+            ChannelName::new(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?),
+            read_state(row, 1)?,
+            row.get(2)?,
+        ));
+    }
+    Ok(census)
+}
+
 /// Gives up what waits for channels that are gone.
 pub(in crate::store) fn unroutable(db: &Connection, known: &[ChannelName], now: Timestamp) -> Result<u64> {
     let mut given_up = 0;
     for (channel, _, _) in queue(db)? {
         if !known.contains(&channel) {
-            let sql = "UPDATE deliveries SET state = 'dead', next_attempt = NULL, finished = ?2, answer = ?3 \
-                 WHERE channel = ?1 AND state IN ('queued', 'retry')";
+            let sql = "UPDATE deliveries SET state = 'dead', next_attempt = NULL, waits = NULL, finished = ?2, answer = ?3 \
+                 WHERE channel = ?1 AND finished IS NULL AND state <> 'sending'";
             let answer = format!("no channel {channel} is configured");
             given_up += db.execute(sql, params![channel.as_str(), now.as_micros(), answer])?;
         }
@@ -253,23 +256,34 @@ pub(in crate::store) fn unroutable(db: &Connection, known: &[ChannelName], now: 
 /// A row that begins with [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     let time = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_micros));
+    let id: i64 = row.get(0)?;
+    // The row that carries a digest points to itself.
+    let merged_into = row.get::<_, Option<i64>>(15)?.filter(|carrier| *carrier != id).map(DeliveryId);
+    let waits = row.get_ref(14)?.as_str_or_null()?.and_then(|word| Waits::ALL.into_iter().find(|w| w.as_str() == word));
     Ok(Delivery {
-        id: DeliveryId(row.get(0)?),
+        id: DeliveryId(id),
         firing: FiringId { alert: AlertId(row.get(1)?), version: row.get(2)?, number: row.get(3)? },
         owner: UserId(row.get(4)?),
         channel: ChannelName::new(row.get_ref(5)?.as_str()?),
-        state: state(row.get_ref(6)?.as_str()?)
-            .ok_or_else(|| rusqlite::Error::InvalidColumnType(6, "state".to_owned(), Type::Text))?,
+        state: read_state(row, 6)?,
         attempts: row.get(7)?,
         created: Timestamp::from_micros(row.get(8)?),
         next_attempt: time(9)?,
         finished: time(10)?,
         answer: row.get(11)?,
+        step: row.get(12)?,
+        urgent: row.get::<_, i64>(13)? == Lane::Urgent.number(),
+        waits,
+        merged_into,
+        merged: row.get(16)?,
+        resent: row.get(17)?,
+        offered: Timestamp::from_micros(row.get(18)?),
     })
 }
 
-/// The state of this word.
-fn state(word: &str) -> Option<DeliveryState> {
-    use DeliveryState::{Dead, Merged, Queued, Retry, Sending, Sent, Unknown};
-    [Queued, Sending, Sent, Retry, Dead, Unknown, Merged].into_iter().find(|state| state.as_str() == word)
+/// The state whose word stands in this column.
+fn read_state(row: &Row<'_>, column: usize) -> rusqlite::Result<DeliveryState> {
+    let word = row.get_ref(column)?.as_str()?;
+    let state = DeliveryState::ALL.into_iter().find(|state| state.as_str() == word);
+    state.ok_or_else(|| rusqlite::Error::InvalidColumnType(column, "state".to_owned(), Type::Text))
 }

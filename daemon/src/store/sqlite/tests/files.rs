@@ -49,6 +49,62 @@ async fn an_upgrade_is_all_or_nothing_and_leaves_a_backup() {
     assert_eq!(open(&folder).alerts().await, Ok(vec![alert]), "the backup is whole");
 }
 
+#[tokio::test]
+async fn deliveries_of_the_first_schema_are_all_there_after_the_upgrade() {
+    let folder = folder();
+    open(&folder).close().await;
+    // As the first version would have left it: one row in each state, and numbers that were given to rows now gone.
+    fs::remove_file(database(&folder)).expect("removed");
+    file::create_private(&database(&folder)).expect("made");
+    let mut old = outside(&folder);
+    file::migrate(&database(&folder), &mut old, &file::MIGRATIONS[..1]).expect("made");
+    let alert = story::rule("60000");
+    let event = firing(&one_like(&alert), 1, at(1));
+    old.execute(
+        "INSERT INTO firings (place, alert, version, number, owner, time, received, recorded, firing) \
+         VALUES (1, 1, 1, 1, 1, ?1, ?1, ?1, ?2)",
+        (at(1).as_micros(), to_json(&event).expect("JSON")),
+    )
+    .expect("fired");
+    for (id, state, attempts) in
+        [(3, "queued", 0), (4, "sending", 1), (5, "sent", 1), (6, "retry", 2), (7, "dead", 1), (8, "unknown", 1)]
+    {
+        let finished = ["sent", "dead", "unknown"].contains(&state).then_some(at(2).as_micros());
+        let due = ["queued", "retry"].contains(&state).then_some(at(3).as_micros());
+        old.execute(
+            "INSERT INTO deliveries (id, firing, alert, owner, channel, state, attempts, created, next_attempt, finished) \
+             VALUES (?1, 1, 1, 1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            rusqlite::params![id, format!("c{id}"), state, attempts, at(1).as_micros(), due, finished],
+        )
+        .expect("queued");
+    }
+    old.execute_batch("UPDATE sqlite_sequence SET seq = 20 WHERE name = 'deliveries'").expect("set");
+    drop(old);
+    let store = open(&folder);
+    let rows = store.deliveries(UserId::OWNER, None, None, 100).await.expect("read").items;
+    let states: Vec<_> = rows.iter().rev().map(|row| (row.id.0, row.state.as_str(), row.attempts)).collect();
+    let expected =
+        [(3, "queued", 0), (4, "sending", 1), (5, "sent", 1), (6, "retry", 2), (7, "dead", 1), (8, "unknown", 1)];
+    assert_eq!(states, expected);
+    assert!(rows.iter().all(|row| row.offered == at(1) && row.finished.is_some() == row.state.is_final()));
+    assert_eq!(store.recover(at(4)).await, Ok(1));
+    let new = fire(&store, firing(&one_like(&alert), 2, at(5)), &[email()], at(5)).await;
+    assert_eq!(new[0].id.0, 21, "numbers are never given twice");
+}
+
+fn one_like(rule: &bellwether_core::condition::Rule) -> Alert {
+    Alert {
+        id: bellwether_core::alert::AlertId(1),
+        owner: UserId::OWNER,
+        version: 1,
+        rule: rule.clone(),
+        paused: false,
+        snoozed_until: None,
+        created: at(0),
+        updated: at(0),
+    }
+}
+
 #[test]
 fn a_network_file_system_is_known_by_its_mount() {
     let mounts = "/dev/sda1 / ext4 rw 0 0\nnas:/home /home nfs4 rw 0 0\n/dev/sdb1 /home/anne/my\\040disk xfs rw 0 0\n";

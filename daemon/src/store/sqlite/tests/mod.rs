@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::{
     super::{
-        ACCOUNTS, ALERTS_PER_ACCOUNT, AlertEdit, DATABASE_FILE, Store,
+        ACCOUNTS, ALERTS_PER_ACCOUNT, AlertEdit, DATABASE_FILE, Record, Route, Store,
         story::{self, at, cut, email, fire, firing, price, rule, symbol},
     },
     *,
@@ -85,12 +85,12 @@ async fn a_record_that_is_not_committed_leaves_nothing() {
 
     let mut connection = outside(&folder);
     let event = firing(&alert, 1, at(1));
-    let record = outbox::Record {
-        routes: vec![(event.id, email())],
+    let record = Record {
+        routes: vec![Route::new(event.id, email())],
         firings: vec![event],
         cut: cut(&[&alert], &["BTC"]),
-        rewritten: Vec::new(),
         now: at(1),
+        ..Record::default()
     };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).expect("begun");
     assert_eq!(outbox::record(&transaction, &record).expect("written").len(), 1);
@@ -137,12 +137,11 @@ async fn records_that_wait_together_are_one_commit_and_a_bad_one_harms_no_other(
             let event = firing(&alert, number + if bad.is_some() { 10 } else { 0 }, at(1));
             let target = if bad == Some(number) { firing(&alert, 999, at(1)).id } else { event.id };
             let (answer, got) = oneshot::channel();
-            let record = outbox::Record {
+            let record = Record {
                 firings: vec![event],
-                routes: vec![(target, email())],
-                cut: Cut::default(),
-                rewritten: Vec::new(),
+                routes: vec![Route::new(target, email())],
                 now: at(2),
+                ..Record::default()
             };
             assert!(store.database.writer.send(Job::Record(record, answer)).await.is_ok());
             waiting.push((number, got));
@@ -172,7 +171,8 @@ async fn only_commits_that_something_is_sent_on_are_synced() {
         told.await.expect("told")
     };
     assert_eq!(level().await, 2, "FULL for an alert");
-    store.record(Vec::new(), Vec::new(), cut(&[&alert], &["BTC"]), at(1)).await.expect("recorded");
+    let memory = Record { cut: cut(&[&alert], &["BTC"]), now: at(1), ..Record::default() };
+    store.record(memory).await.expect("recorded");
     assert_eq!(level().await, 1, "NORMAL for a cut");
     fire(&store, firing(&alert, 1, at(1)), &[email()], at(1)).await;
     assert_eq!(level().await, 2, "FULL for a firing");
@@ -212,8 +212,9 @@ async fn a_full_disk_is_told_in_plain_words_and_heals() {
     let told = loop {
         number += 1;
         let event = firing(&alert, number, at(1));
-        let routes = vec![(event.id, email())];
-        if let Err(error) = store.record(vec![event], routes, Cut::default(), at(1)).await {
+        let routes = vec![Route::new(event.id, email())];
+        let record = Record { firings: vec![event], routes, now: at(1), ..Record::default() };
+        if let Err(error) = store.record(record).await {
             break error;
         }
         assert!(number < 1_000, "it never gets full");
@@ -297,8 +298,9 @@ async fn long_queues_and_histories_are_read_by_their_indexes() {
     fire(&store, firing(&alert, 1, at(1)), &[email()], at(1)).await;
     on_writer(&store, |db| {
         for (sql, index) in [
-            (outbox::due_sql(), "deliveries_due"),
-            (outbox::next_due_sql(), "deliveries_due"),
+            (lanes::first_sql(), "deliveries_due"),
+            (lanes::next_due_sql(), "deliveries_due"),
+            (lanes::collected_sql(), "deliveries_ahead"),
             (history::firings_sql(false), "firings_by_owner"),
             (history::firings_sql(true), "firings_by_alert"),
             (history::deliveries_sql(false), "deliveries_by_owner"),
