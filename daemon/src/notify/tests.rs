@@ -537,6 +537,8 @@ async fn while_nothing_can_be_recorded_nothing_is_told_or_sent() {
     house.fire(vec![firing(1, 1, &[])]).await;
     house.delivery(DeliveryState::Sent).await;
     assert_eq!(house.health.trouble(), None);
+    settle().await;
+    while house.events.try_recv().is_ok() {}
     house.store.close().await;
     house.fire(vec![firing(1, 2, &[])]).await;
     while phone.seen().len() < 2 {
