@@ -261,6 +261,7 @@ impl Daemon {
             fetch_gap: fetch_gap(history),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            stop: stop.clone(),
         };
         let desk = ingest::desk::run(assigned.routes(), known, news, desk);
         let last = stop.clone();

@@ -16,10 +16,6 @@ use super::supervise::{Trouble, believable, clean};
 pub(super) const BEHIND: Span = Span::from_seconds(5);
 /// From which difference the provider's clock is not taken for the present, and a time ahead is no time (docs/alerts.md, B3).
 const CLOCK_DIFFERENCE: Span = Span::from_seconds(60);
-/// From which difference people are told (docs/alerts.md, B16.3).
-const WARN_CLOCK: Span = Span::from_seconds(30);
-/// From which difference the provider's time is none at all.
-const NO_CLOCK: Span = Span::from_seconds(86_400);
 
 /// What a frame says of one instrument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +35,6 @@ pub(super) struct Codes {
     dropped: BTreeMap<String, String>,
     /// Those of them that nobody has been told of, and why.
     lost: Vec<(Symbol, String)>,
-    /// Whether this machine's clock differs from the provider's by more than [`WARN_CLOCK`].
-    clock_differs: bool,
     /// When both clocks were last seen together: ours and the provider's.
     clocks: Option<(Timestamp, Timestamp)>,
     /// The last proof that the connection as a whole is live.
@@ -84,15 +78,7 @@ impl Codes {
             };
             Some((instrument.code_at(feed)?.to_owned(), code))
         });
-        Self {
-            feed,
-            by_code: by_code.collect(),
-            dropped: BTreeMap::new(),
-            lost: Vec::new(),
-            clock_differs: false,
-            clocks: None,
-            live: None,
-        }
+        Self { feed, by_code: by_code.collect(), dropped: BTreeMap::new(), lost: Vec::new(), clocks: None, live: None }
     }
 
     /// All codes that were not refused.
@@ -118,13 +104,10 @@ impl Codes {
 
     /// What is not delivered, in words.
     pub(super) fn trouble(&self) -> Option<String> {
-        if self.dropped.is_empty() && !self.clock_differs {
+        if self.dropped.is_empty() {
             return None;
         }
-        let mut said: Vec<String> = self.dropped.iter().map(|(code, why)| format!("{code}: {why}")).collect();
-        if self.clock_differs {
-            said.push(format!("this machine's clock differs from the exchange's by more than {WARN_CLOCK}"));
-        }
+        let said: Vec<String> = self.dropped.iter().map(|(code, why)| format!("{code}: {why}")).collect();
         Some(clean(&said.join("; ")))
     }
 
@@ -231,8 +214,6 @@ impl Codes {
 
     /// The provider's clock said `time`.
     pub(super) fn clock(&mut self, time: Timestamp, now: Timestamp) {
-        let difference = time.since(now).max(now.since(time));
-        self.clock_differs = difference > WARN_CLOCK && difference < NO_CLOCK;
         self.clocks = Some((now, time));
     }
 
@@ -355,8 +336,6 @@ mod tests {
         assert_eq!(codes.repeat_quiet(at(42), silence), [], "once is enough for half a minute");
         assert_eq!(codes.repeat_quiet(at(90), silence), [], "the heartbeat has stopped");
         assert_eq!(codes.trouble(), None);
-        codes.clock(at(50), at(90));
-        assert!(codes.trouble().is_some_and(|t| t.contains("clock differs")), "40 s are worth a word");
     }
 
     #[test]

@@ -132,11 +132,6 @@ impl Book {
             }
             What::Batch(ticks) => self.batch(feed, ticks, now, out),
             What::Candles(symbol, candles) => self.candles(feed, symbol, candles, now, out),
-            What::Alive(Whom::All) => {
-                if let Some(desk) = self.feeds.get_mut(&feed) {
-                    desk.line.alive(now);
-                }
-            }
             What::Alive(Whom::One(symbol)) => self.alive(feed, symbol, now),
             What::Alive(Whom::These(symbols)) => {
                 for symbol in symbols {

@@ -250,7 +250,7 @@ impl World {
                 Some(what) => self.news(feed, what),
                 None => Vec::new(),
             },
-            Step::Alive { feed } => self.news(feed, What::Alive(Whom::All)),
+            Step::Alive { feed } => self.news(feed, What::Alive(Whom::These(vec![symbol(0), symbol(1)]))),
             Step::Lost { feed, symbol: place } => self.news(feed, What::Lost(symbol(place), "refused".to_owned())),
             Step::State { feed, state } => {
                 let status = FeedStatus {

@@ -17,7 +17,6 @@ use tokio::{
     time::Instant,
 };
 use tokio_tungstenite::tungstenite::Message;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
@@ -122,6 +121,7 @@ async fn run_once(trouble: Mode, hot: bool) -> Duration {
         fetch_gap: Arc::new(|_, _, _| Box::pin(async { Ok(Vec::new()) })),
         clock,
         metrics,
+        stop: stop.clone(),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(super::run(routes, Vec::new(), news, deps));

@@ -33,6 +33,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
@@ -90,9 +91,11 @@ pub(crate) struct Deps {
     pub(crate) clock: Clock,
     /// The figures.
     pub(crate) metrics: Metrics,
+    /// Tells the feeds to end. A daemon without feeds goes on until then, too.
+    pub(crate) stop: CancellationToken,
 }
 
-/// Works until all feeds are gone, or nobody takes prices any more.
+/// Works until it is told to stop and all feeds are gone, or nobody takes prices any more.
 pub(crate) async fn run(
     instruments: Vec<(Instrument, Vec<Candidate>)>,
     known: Vec<(Symbol, evaluator::Observation)>,
@@ -114,6 +117,7 @@ pub(crate) async fn run(
         tokio::select! {
             count = news.recv_many(&mut some, MANY) => {
                 if count == 0 {
+                    deps.stop.cancelled().await;
                     break;
                 }
                 let now = now();

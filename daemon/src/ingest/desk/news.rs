@@ -30,7 +30,6 @@ pub(crate) struct News {
 }
 
 /// A piece of news.
-#[allow(dead_code, reason = "for feeds to come")]
 #[derive(Clone, Debug)]
 pub(crate) enum What {
     /// One price.
@@ -50,11 +49,8 @@ pub(crate) enum What {
 }
 
 /// Whom a proof of life is about.
-#[allow(dead_code, reason = "for feeds to come")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Whom {
-    /// Every instrument of the feed.
-    All,
     /// One instrument.
     One(Symbol),
     /// Several.

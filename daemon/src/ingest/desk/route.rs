@@ -40,17 +40,11 @@ pub(super) struct Line {
     refused: bool,
     /// Since when it is live, or is not.
     since: Timestamp,
-    /// When it last proved that it lives as a whole.
-    heard: Option<Timestamp>,
 }
 
 impl Line {
     pub(super) const fn new(now: Now) -> Self {
-        Self { live: false, refused: false, since: now.steady, heard: None }
-    }
-
-    pub(super) const fn alive(&mut self, now: Now) {
-        self.heard = Some(now.steady);
+        Self { live: false, refused: false, since: now.steady }
     }
 
     /// Takes a feed's state; true where the connection has just been lost.
@@ -124,14 +118,13 @@ impl Leg {
         if self.lost {
             return Some(Why::Refused);
         }
-        let heard = self.heard.max(line.heard);
         let down = !line.live && now.steady.since(line.since) >= LOST;
         // A polled price that came before the connection was lost is as good as it ever was.
-        if down && (streams || line.refused || heard.is_none()) {
+        if down && (streams || line.refused || self.heard.is_none()) {
             return Some(Why::Lost);
         }
         let limit = if streams { SILENT } else { self.candidate.setup.stale_after.max(SILENT) };
-        let since = if line.live { heard.max(Some(line.since)) } else { heard };
+        let since = if line.live { self.heard.max(Some(line.since)) } else { self.heard };
         if now.steady.since(since.unwrap_or(line.since)) >= limit {
             return Some(Why::Silent);
         }

@@ -20,6 +20,7 @@ struct Rig {
     wanted: watch::Receiver<Wanted>,
     clock: Clock,
     metrics: Metrics,
+    stop: CancellationToken,
     begun: Instant,
     started: Timestamp,
     task: JoinHandle<anyhow::Result<()>>,
@@ -52,7 +53,7 @@ impl Rig {
         let (observations_tx, observations) = mpsc::channel(64);
         let (events_tx, events) = mpsc::channel(1_024);
         let (wanted_tx, wanted) = watch::channel(Wanted::default());
-        let (clock, metrics) = (Clock::by_hand(START), Metrics::new());
+        let (clock, metrics, stop) = (Clock::by_hand(START), Metrics::new(), CancellationToken::new());
         let deps = Deps {
             observations: observations_tx,
             events: events_tx,
@@ -65,6 +66,7 @@ impl Rig {
             }),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            stop: stop.clone(),
         };
         let known = known.map(|seconds| {
             let ts = START.minus(Span::from_seconds(seconds));
@@ -76,7 +78,7 @@ impl Rig {
         let instruments = vec![(instrument, candidates())];
         let task = tokio::spawn(run(instruments, known.into_iter().collect(), news_rx, deps));
         let begun = Instant::now();
-        Self { news, observations, events, wanted, clock, metrics, begun, started: START, task }
+        Self { news, observations, events, wanted, clock, metrics, stop, begun, started: START, task }
     }
 
     fn now(&self) -> Timestamp {
@@ -177,7 +179,7 @@ async fn silence_of_eight_seconds_is_as_good_as_a_loss() {
     rig.both_live().await;
     for _ in 0..9 {
         rig.pass(1_000).await;
-        rig.say(FeedId::Kraken, What::Alive(Whom::All)).await;
+        rig.say(FeedId::Kraken, What::Alive(Whom::One(btc()))).await;
     }
     assert!(matches!(rig.observed().await, Observation::Feed(using) if using.source == FeedId::Kraken));
     assert_eq!(rig.price().await.0, FeedId::Kraken);
@@ -222,5 +224,15 @@ async fn what_was_missed_comes_before_the_first_live_price() {
     }
     assert_eq!(rig.price().await.1, "84120");
     drop(rig.news);
+    rig.stop.cancel();
     rig.task.await.expect("no panic").expect("no error");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_without_feeds_goes_on_until_it_is_told_to_stop() {
+    let Rig { news, stop, mut task, observations: _kept, .. } = Rig::new(None, Vec::new());
+    drop(news);
+    assert!(timeout(Duration::from_mins(1), &mut task).await.is_err(), "nobody asked it to end");
+    stop.cancel();
+    task.await.expect("no panic").expect("no error");
 }
