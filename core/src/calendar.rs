@@ -62,6 +62,11 @@ fn week(session: &str) -> Option<Week> {
     Some(Week { zone, days, evening })
 }
 
+/// Whether a session is known, or states its hours itself.
+pub fn is_session(session: &str) -> bool {
+    session == "24x7" || week(session).is_some() || written_hours(session).is_some_and(|(from, to)| from < to)
+}
+
 /// What the market of a session is doing at `now`, by its usual hours; holidays are not known.
 ///
 /// A session that the table lacks may state its hours itself: `09:00-17:30`, Monday to Friday in `timezone`. The sessions in

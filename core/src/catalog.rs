@@ -112,6 +112,34 @@ impl Catalog {
         }
     }
 
+    /// The instruments whose symbol, alias or name holds this, those that are called exactly so first, then those that begin so;
+    /// where none does, those of whom it may be a slip of the finger. All of them where nothing is asked for.
+    pub fn search(&self, query: &str) -> Vec<&Instrument> {
+        let wanted = query.trim().to_uppercase();
+        let rank = |instrument: &Instrument| {
+            let names =
+                || std::iter::once(instrument.symbol.as_str()).chain(instrument.aliases.iter().map(String::as_str));
+            let name = instrument.name.to_uppercase();
+            let begins = |word: &str| word.starts_with(&wanted);
+            if names().any(|n| n.eq_ignore_ascii_case(&wanted)) {
+                Some(0)
+            } else if names().any(|n| begins(&n.to_uppercase())) || name.split_whitespace().any(begins) {
+                Some(1)
+            } else if names().any(|n| n.to_uppercase().contains(&wanted)) || name.contains(&wanted) {
+                Some(2)
+            } else {
+                None
+            }
+        };
+        let mut found: Vec<_> = self.instruments.iter().filter_map(|i| Some((rank(i)?, i))).collect();
+        // The catalogue's order within a rank.
+        found.sort_by_key(|(rank, _)| if wanted.is_empty() { 0 } else { *rank });
+        if found.is_empty() {
+            found.extend(self.nearest(&wanted).and_then(|symbol| self.get(symbol)).map(|i| (3, i)));
+        }
+        found.into_iter().map(|(_, i)| i).collect()
+    }
+
     /// The symbol whose own name or alias is nearest to `wanted`, at most a third of its letters away.
     fn nearest(&self, wanted: &str) -> Option<Symbol> {
         self.names
@@ -155,6 +183,19 @@ mod tests {
         };
         assert_eq!(suggestion("BITCON"), Some("BTC".to_owned()));
         assert_eq!(suggestion("QWXZZQ"), None);
+    }
+
+    #[test]
+    fn a_search_finds_what_is_called_so_before_what_only_holds_it() {
+        let catalog = Catalog::builtin();
+        let found = |query: &str| catalog.search(query).into_iter().map(|i| i.symbol.to_string()).collect::<Vec<_>>();
+        assert_eq!(found("btc")[0], "BTC");
+        assert_eq!(found("gold")[0], "GOLD");
+        assert!(found("bitcoin").contains(&"BTC".to_owned()) && found("coin").contains(&"BTC".to_owned()));
+        assert_eq!(found("BITCON"), ["BTC"], "a slip");
+        assert_eq!(found("QWXZZQ"), [""; 0]);
+        assert_eq!(found("").len(), 102);
+        assert_eq!(found("")[0], catalog.instruments()[0].symbol.as_str());
     }
 
     #[test]

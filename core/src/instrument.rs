@@ -177,6 +177,11 @@ impl FeedId {
             Self::Tape => "tape",
         }
     }
+
+    /// Whether its prices are those of the present, not made up and not from a recording.
+    pub const fn is_real(self) -> bool {
+        !matches!(self, Self::Simulated | Self::Tape)
+    }
 }
 
 impl fmt::Display for FeedId {

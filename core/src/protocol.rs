@@ -11,7 +11,7 @@ use crate::{
     delivery::Delivery,
     event::{AlertRow, Event, FeedStatus, Ticker},
     firing::{Firing, TermLevels},
-    instrument::Symbol,
+    instrument::{AssetClass, FeedId, Instrument, Symbol},
     price::{Price, WirePrice},
     tick::Candle,
     time::{Span, Timestamp},
@@ -280,6 +280,81 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// The cursor of the next page; absent on the last one.
     pub next: Option<String>,
+}
+
+/// Something that a provider knows under the name that was searched for, in `GET /instruments/search`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Listing {
+    /// What the provider calls it for people; several things may be called so.
+    pub ticker: String,
+    /// Its name.
+    pub name: String,
+    /// What kind of thing it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<AssetClass>,
+    /// Where it is traded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<String>,
+    /// What it is quoted in, where the provider says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// The provider.
+    pub feed: FeedId,
+    /// Its code there, as `POST /instruments` takes it.
+    pub code: String,
+    /// Its place among all coins by what they are worth together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u32>,
+    /// The instrument that it is here already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Symbol>,
+}
+
+/// The answer to `GET /instruments/search`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SearchAnswer {
+    /// What was found, provider by provider, each in its own order.
+    pub items: Vec<Listing>,
+    /// Who did not answer, and why.
+    pub troubles: Vec<String>,
+}
+
+/// The body of `POST /instruments`. What is left out is taken from the provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewInstrument {
+    /// Its name here.
+    pub symbol: String,
+    /// Who delivers it.
+    pub feed: FeedId,
+    /// What the provider calls it.
+    pub code: String,
+    /// Its name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What kind of thing it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<AssetClass>,
+    /// What it is expected to be quoted in; another currency is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Its trading hours: a name of the catalogue, such as `us_equity`, or `09:00-17:30`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+}
+
+/// The answer to `POST /instruments`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AddedInstrument {
+    /// The instrument, as it is watched from now on.
+    pub instrument: Instrument,
+    /// What the provider says it costs, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// A current price, in `GET /prices`.

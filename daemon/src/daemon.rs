@@ -29,14 +29,14 @@ use bellwether_core::{
     condition::HistoryNeed,
     config::{Config, Senseless},
     evaluator::Evaluator,
-    instrument::{FeedId, Instrument},
+    instrument::Instrument,
     protocol::{DaemonFile, PROTOCOL},
     tick::Candle,
     time::{Span, Timestamp},
 };
 use tokio::{
     net::TcpListener,
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -53,6 +53,8 @@ use crate::{
     presence::Presence,
     provider::{Priority, Providers},
     record,
+    recording::Recording,
+    search::Search,
     store::Store,
 };
 
@@ -93,11 +95,16 @@ pub struct Running {
     hub: JoinHandle<()>,
     store: Store,
     presence: Presence,
+    renew: Arc<Notify>,
 }
 
 /// Says what is wrong with settings that can only be judged by those who use them, without starting anything.
 pub fn check(config: &Config) -> Result<(), Senseless> {
     let wrong = |e: notify::ChannelConfigError| Senseless { key: e.key, message: e.problem };
+    if config.feeds.tape.enabled {
+        let unplayable = |message| Senseless { key: "feeds.tape.file".to_owned(), message };
+        ingest::tape::check(&config.feeds.tape.file).map_err(unplayable)?;
+    }
     notify::ChannelSet::new(config, Clock::system()).map(drop).map_err(wrong)
 }
 
@@ -111,7 +118,7 @@ impl Daemon {
         let clock = Clock::system();
         let started = clock.now();
         let metrics = Metrics::new();
-        let simulated = config.feeds.simulated.enabled;
+        let simulated = config.is_simulated();
         let timezone = match &config.user.timezone {
             Some(zone) => jiff::tz::TimeZone::get(zone).with_context(|| format!("`user.timezone`: {zone}"))?,
             None => jiff::tz::TimeZone::system(),
@@ -122,9 +129,10 @@ impl Daemon {
         let listener = listen(config.server.listen, prefer).await?;
         let address = listener.local_addr().context("the listener has no address")?;
 
-        let assigned = ingest::assign(&config, &Catalog::builtin());
-        let catalog = Arc::new(Catalog::new(assigned.instruments.iter().cloned()));
         let store = Store::open(&data)?;
+        let assigned = ingest::assign(&config, &known_instruments(&store).await?);
+        let catalog = Arc::new(Catalog::new(assigned.instruments.iter().cloned()));
+        let recording = config.data.record.as_deref().map(Recording::open).transpose()?;
         let alerts = store.alerts().await?;
         let memory = store.memory().await?;
         let evaluator = Evaluator::restore(assigned.instruments.iter().cloned(), alerts, memory);
@@ -137,13 +145,15 @@ impl Daemon {
         let (needs_tx, needs) = mpsc::channel(past::NEEDS); // full: an indicator begins without its past
         let (trades_tx, trades) = mpsc::channel(record::TRADES); // full: the price is left out of its bar
 
-        let before = picture(&store, simulated).await?;
+        let before = picture(&store, &catalog, simulated).await?;
         let (hub, hub_task) = gateway::Hub::start(before, events);
         let stop = CancellationToken::new();
         let mut roles = JoinSet::new();
 
         let providers = Providers::open(&config, &store, &clock).await;
         let enabled = config.enabled_feeds();
+        let search = Search::new(providers.clone(), enabled.clone());
+        let renew = Arc::new(Notify::new());
         let history =
             History::new(store.clone(), Some(providers.clone()), enabled, Arc::clone(&catalog), clock.clone());
         let days = Days::default();
@@ -186,6 +196,13 @@ impl Daemon {
             ("notify", Ok(()))
         });
 
+        let recorder = recording.map(|(recorder, recording)| {
+            roles.spawn(async move {
+                recording.run().await;
+                ("recording", Ok(()))
+            });
+            recorder
+        });
         let notices = notices(&channels);
         let (watched_tx, watched) = watch::channel(Arc::new(evaluator.watched()));
         let evaluate = Evaluate {
@@ -194,6 +211,7 @@ impl Daemon {
             batches: batches_tx,
             events: events_tx.clone(),
             trades: trades_tx,
+            recorder,
             watched: watched_tx,
             notices: Arc::clone(&notices),
             needs: needs_tx,
@@ -214,6 +232,8 @@ impl Daemon {
             hub,
             changes: changes_tx,
             turns: gateway::Turns::default(),
+            search,
+            renew: Arc::clone(&renew),
             catalog: Arc::clone(&catalog),
             config: Arc::clone(&config),
             clock: clock.clone(),
@@ -287,7 +307,7 @@ impl Daemon {
         };
         ingest::start(&config, &assigned, &context, &mut roles);
         drop(context);
-        if simulated {
+        if config.feeds.simulated.enabled {
             let past = simulated_past(config.feeds.simulated.seed, assigned.instruments, store.clone(), clock.now());
             // No role: the charts can do without it.
             tokio::spawn(past);
@@ -303,7 +323,7 @@ impl Daemon {
             token,
         };
         presence.announce(&runtime, &file)?;
-        Ok(Running { file, address, stop, roles, hub: hub_task, store, presence })
+        Ok(Running { file, address, stop, roles, hub: hub_task, store, presence, renew })
     }
 }
 
@@ -316,6 +336,13 @@ impl Running {
     /// The address it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits until the instruments have changed: then the daemon is to be stopped and started again with the same options, which
+    /// loses nothing. The wait may outlive a borrow of this.
+    pub fn renewal(&self) -> impl Future<Output = ()> + Send + use<> {
+        let renew = Arc::clone(&self.renew);
+        async move { renew.notified().await }
     }
 
     /// Waits until a role ends although nobody asked it to: then the daemon is to be stopped, loudly.
@@ -378,12 +405,25 @@ async fn listen(wanted: Option<SocketAddr>, prefer: Option<SocketAddr>) -> anyho
     Ok(listener)
 }
 
+/// The built-in instruments and those that were added. What is built in by now wins over what was added before it was.
+async fn known_instruments(store: &Store) -> anyhow::Result<Catalog> {
+    let mut catalog = Catalog::builtin();
+    for added in store.added_instruments().await? {
+        if catalog.resolve(added.symbol.as_str()).is_ok() {
+            tracing::warn!(symbol = %added.symbol, "an added instrument is left out: its name is taken by now");
+        } else {
+            catalog.add(added);
+        }
+    }
+    Ok(catalog)
+}
+
 /// What clients see before the first price: last known prices, recent firings and their deliveries.
-async fn picture(store: &Store, simulated: bool) -> anyhow::Result<Snapshot> {
+async fn picture(store: &Store, catalog: &Catalog, simulated: bool) -> anyhow::Result<Snapshot> {
     let (firings, deliveries) = store.recent().await?;
     let mut prices = store.last_prices().await?;
-    // A price of one kind of market says nothing in the other.
-    prices.retain(|ticker| (ticker.source == FeedId::Simulated) == simulated);
+    // A price of one kind of market says nothing in the other, and an instrument may have been removed.
+    prices.retain(|ticker| ticker.source.is_real() != simulated && catalog.get(ticker.symbol).is_some());
     Ok(Snapshot { prices, firings, deliveries, ..Snapshot::default() })
 }
 
@@ -424,7 +464,7 @@ fn known(
     simulated: bool,
 ) -> Vec<(bellwether_core::instrument::Symbol, bellwether_core::evaluator::Observation)> {
     let last = |i: &Instrument| Some((i.symbol, evaluator.last(i.symbol)?));
-    instruments.iter().filter_map(last).filter(|(_, o)| (o.source == FeedId::Simulated) == simulated).collect()
+    instruments.iter().filter_map(last).filter(|(_, o)| o.source.is_real() != simulated).collect()
 }
 
 /// Where roles put notices to the owner: each is sent beside everything else, and nobody waits for it.

@@ -30,6 +30,7 @@ use crate::{
     links::{Batch, Batches, Change, Events, Notice, Notices, Observation, Using},
     metrics::Metrics,
     record::Trade,
+    recording::Recorder,
 };
 
 /// How long a change of memory may wait to be recorded (docs/alerts.md, B15).
@@ -47,6 +48,8 @@ pub(crate) struct Evaluate {
     pub(crate) events: Events,
     /// Where accepted prices go to become bars. Full: the price is left out of its bar.
     pub(crate) trades: mpsc::Sender<Trade>,
+    /// Where every price that comes is written down, if it is.
+    pub(crate) recorder: Option<Recorder>,
     /// Where it is told on which instruments alerts stand.
     pub(crate) watched: watch::Sender<Arc<BTreeSet<Symbol>>>,
     /// Tells the owner which alerts a split has changed.
@@ -132,11 +135,13 @@ impl Evaluate {
         let firings = &mut effects.firings;
         match observation {
             Observation::Tick(tick) => {
+                self.write_down(std::slice::from_ref(&tick));
                 let admission = self.evaluator.on_tick(&tick, firings);
                 self.metrics.evaluation.observe(started.elapsed().as_secs_f64());
                 self.admitted(&tick, admission).await;
             }
             Observation::Batch(ticks) => {
+                self.write_down(&ticks);
                 let admissions = self.evaluator.on_batch(&ticks, firings);
                 self.metrics.evaluation.observe(started.elapsed().as_secs_f64());
                 for (tick, admission) in ticks.iter().zip(admissions) {
@@ -169,6 +174,14 @@ impl Evaluate {
                 effects.rewritten.extend(changed);
             }
             Observation::Feed(_) => {}
+        }
+    }
+
+    fn write_down(&self, ticks: &[Tick]) {
+        if let Some(recorder) = &self.recorder {
+            for tick in ticks {
+                recorder.put(tick);
+            }
         }
     }
 

@@ -49,6 +49,7 @@ impl Rig {
             trades: mpsc::channel(16).0,
             needs: mpsc::channel(1).0,
             days: Days::default(),
+            recorder: None,
             watched: watched_tx,
             notices: Arc::new(move |notice| notices_tx.send(notice).expect("the test listens")),
             clock: Clock::by_hand(NOW),

@@ -24,8 +24,10 @@ mod past;
 mod presence;
 mod provider;
 mod record;
+mod recording;
 #[cfg(test)]
 mod restart_tests;
+mod search;
 mod store;
 
 pub use daemon::{Daemon, Options, Running, check};

@@ -90,6 +90,7 @@ impl Life {
             trades,
             needs: mpsc::channel(1).0,
             days: crate::history::Days::default(),
+            recorder: None,
             watched: tokio::sync::watch::channel(Arc::default()).0,
             notices: Arc::new(|_| {}),
             clock: clock.clone(),

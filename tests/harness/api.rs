@@ -91,6 +91,11 @@ impl Api {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// The status of an answer; nothing while nobody answers.
+    pub(crate) async fn try_get(&self, path: &str) -> Option<u16> {
+        self.request(Method::GET, path).send().await.ok().map(|answer| answer.status().as_u16())
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(self.request(Method::POST, path).json(body)).await
     }

@@ -1,5 +1,6 @@
 //! Whole journeys through the real program: from a price on a socket to a message at somebody else's.
 
+mod added;
 mod dashboard;
 mod delivered;
 mod demo;
@@ -9,3 +10,4 @@ mod lost_feed;
 pub(crate) mod recorded;
 mod restarted;
 mod storm;
+mod taped;

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use bellwether_core::time::Span;
+use bellwether_core::{config::Speed, instrument::FeedId, time::Span};
 use clap::{Args, Parser, Subcommand};
 use jiff::tz::TimeZone;
 
@@ -49,7 +49,7 @@ pub enum Command {
     /// Run the daemon in the foreground (what systemd runs)
     ///
     /// SIGTERM and Ctrl-C finish what is being sent and exit with 0; SIGHUP reads the configuration again.
-    Daemon,
+    Daemon(DaemonArgs),
     /// Make an alert from one line, such as: bellwether add "BTC > 60k every 1h via email"
     Add {
         /// The alert: a condition, then options (once, each, every 1h, cooldown 10m, until 2026-12-31, via email,desktop, note "…")
@@ -130,17 +130,62 @@ pub enum Command {
     /// Over the bars that the daemon has stored, or over a file of ticks, which needs no daemon: CSV with the header time,symbol,price
     /// (RFC 3339 or Unix milliseconds). A summary goes to standard error. Over a file each firing is a line of JSON.
     Backtest(BacktestArgs),
-    /// List the instruments that have a price
-    Instruments {
-        /// Only those whose symbol, name or alias holds this
-        query: Option<String>,
-    },
+    /// List and search the instruments, and add others that a provider knows
+    ///
+    /// What the catalogue lacks is looked for at the providers, and added by one command:
+    /// bellwether instruments --add WIF --feed coingecko:dogwifcoin
+    Instruments(InstrumentsArgs),
     /// The notification channels
     #[command(subcommand)]
     Notify(Notify),
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
+}
+
+/// `bellwether daemon`
+#[derive(Clone, Debug, Default, Args)]
+pub struct DaemonArgs {
+    /// Write every price that alerts are judged by to this file, for --play and for backtest --ticks
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Play a recording as if it were live, instead of all feeds, with alerts and prices of its own
+    #[arg(long, value_name = "FILE", conflicts_with = "demo")]
+    pub play: Option<PathBuf>,
+    /// How many times as fast as it was recorded, or max [default: 1]
+    #[arg(long, value_name = "N", requires = "play")]
+    pub speed: Option<Speed>,
+}
+
+/// `bellwether instruments`
+#[derive(Clone, Debug, Args)]
+pub struct InstrumentsArgs {
+    /// Only those whose symbol, name or alias holds this
+    pub query: Option<String>,
+    /// Ask the providers too, also where the catalogue has it
+    #[arg(long, requires = "query")]
+    pub everywhere: bool,
+    /// Add an instrument under this symbol
+    #[arg(long, value_name = "SYMBOL", requires = "feed", conflicts_with_all = ["query", "remove"])]
+    pub add: Option<String>,
+    /// Who delivers it, and its code there: yahoo:TSLA, coingecko:bitcoin, coinbase:BTC-USD, kraken:BTC/USD or binance:BTCUSDT
+    #[arg(long, value_name = "FEED:CODE", requires = "add", value_parser = feed_code)]
+    pub feed: Option<(FeedId, String)>,
+    /// Its name for people [default: the provider's]
+    #[arg(long, value_name = "NAME", requires = "add")]
+    pub name: Option<String>,
+    /// Remove an instrument that was added
+    #[arg(long, value_name = "SYMBOL", conflicts_with = "query")]
+    pub remove: Option<String>,
+}
+
+fn feed_code(text: &str) -> Result<(FeedId, String), String> {
+    let known = [FeedId::Coinbase, FeedId::Kraken, FeedId::Binance, FeedId::Coingecko, FeedId::Yahoo];
+    let found = text.split_once(':').and_then(|(feed, code)| {
+        let feed = known.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(feed.trim()))?;
+        (!code.trim().is_empty()).then(|| (feed, code.trim().to_owned()))
+    });
+    found.ok_or_else(|| "expected a feed and its code, such as yahoo:TSLA or coingecko:bitcoin".to_owned())
 }
 
 /// `bellwether backtest`

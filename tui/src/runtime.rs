@@ -221,6 +221,7 @@ impl Loop {
             Effect::FetchCandles(symbol, interval) => self.call(move |api| async move {
                 Reply::Candles(symbol, interval, api.candles(symbol, interval, App::MOST_BARS).await)
             }),
+            Effect::FetchInstruments => self.call(|api| async move { Reply::Instruments(api.instruments().await) }),
             Effect::FetchChannels => self.call(|api| async move { Reply::Channels(api.channels().await) }),
             Effect::FetchPast(line) => self.call(|api| async move {
                 let wanted = NewBacktest { expr: Some(line.clone()), exprs: None, days: Some(App::PAST_DAYS) };

@@ -1,4 +1,5 @@
-//! A tape as a file: CSV with the columns `time,symbol,price`, one tick a row (`docs/backtest.md`).
+//! A tape as a file: CSV with the columns `time,symbol,price`, one tick a row (`docs/backtest.md`). What a daemon records has the
+//! columns `received,source,session` behind them; whoever reads it takes the session from there and leaves out the source.
 //!
 //! Times are RFC 3339 with any offset, or Unix milliseconds; prices are plain decimals with a point. A field may stand in double
 //! quotes, with `""` for a quote inside (RFC 4180).
@@ -10,12 +11,14 @@ use crate::{
     instrument::{FeedId, Symbol, SymbolError},
     price::{Price, PriceError},
     text,
-    tick::Tick,
+    tick::{Session, Tick},
     time::Timestamp,
 };
 
-/// The one header that a tape has.
+/// The header of a tape.
 pub const HEADER: &str = "time,symbol,price";
+/// The header of a tape that a daemon has recorded.
+pub const RECORDED_HEADER: &str = "time,symbol,price,received,source,session";
 /// The most bytes of a row.
 pub const MAX_ROW: usize = 1_024;
 /// How many names are remembered; the look-up of others is slower, not wrong.
@@ -35,7 +38,7 @@ pub enum RowError {
     /// A quote that is not closed, or text behind a closed one.
     #[error("a quoted field does not end where it should")]
     Quotes,
-    /// Not three columns.
+    /// Neither three columns nor the six of a recording.
     #[error("the row has {found} columns instead of 3 ({HEADER})")]
     Columns {
         /// How many it has.
@@ -50,6 +53,9 @@ pub enum RowError {
     /// The third column is no number.
     #[error("`{0}` is no price: {1}")]
     Price(String, PriceError),
+    /// The sixth column of a recording is no session.
+    #[error("`{0}` is no session: write pre, regular or post")]
+    Session(String),
 }
 
 /// The file does not begin with the header.
@@ -60,7 +66,7 @@ pub struct HeaderError {
     pub found: String,
 }
 
-/// A row's three columns.
+/// What a row says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row<'a> {
     /// When.
@@ -69,17 +75,22 @@ pub struct Row<'a> {
     pub name: Cow<'a, str>,
     /// At what price; it may be at or below zero, which the evaluator judges.
     pub price: Price,
+    /// When it had arrived, in a recording.
+    pub received: Option<Timestamp>,
+    /// In which part of the trading day; regular where the row does not say.
+    pub session: Session,
 }
 
 /// Checks a file's first line.
 ///
 /// # Errors
-/// When it is another than [`HEADER`], in either case of letters and with spaces around the names.
+/// When it is another than [`HEADER`] and [`RECORDED_HEADER`], in either case of letters and with spaces around the names.
 pub fn check_header(line: &[u8]) -> Result<(), HeaderError> {
     let text = String::from_utf8_lossy(line);
     let plain = text.trim_start_matches('\u{feff}').trim();
     let names = fields(plain).unwrap_or_default();
-    if names.iter().map(|n| n.to_lowercase()).eq(HEADER.split(',').map(str::to_owned)) {
+    let is = |header: &str| names.iter().map(|n| n.to_lowercase()).eq(header.split(',').map(str::to_owned));
+    if is(HEADER) || is(RECORDED_HEADER) {
         return Ok(());
     }
     Err(HeaderError { found: shown(plain) })
@@ -96,12 +107,43 @@ pub fn row(line: &[u8]) -> Result<Option<Row<'_>>, RowError> {
     }
     let fields = fields(text)?;
     let found = fields.len();
-    let Ok([time, name, price]) = <[Cow<'_, str>; 3]>::try_from(fields) else {
+    let mut fields = fields.into_iter();
+    let (Some(time), Some(name), Some(price), 3 | 6) = (fields.next(), fields.next(), fields.next(), found) else {
         return Err(RowError::Columns { found });
     };
-    let time = self::time(&time).ok_or_else(|| RowError::Time(shown(&time)))?;
+    let moment = |text: &str| self::time(text).ok_or_else(|| RowError::Time(shown(text)));
+    let time = moment(&time)?;
     let price = Price::from_feed(&price).map_err(|error| RowError::Price(shown(&price), error))?;
-    Ok(Some(Row { time, name, price }))
+    let (mut received, mut session) = (None, Session::Regular);
+    if let (Some(arrived), Some(part)) = (fields.next(), fields.nth(1)) {
+        received = Some(moment(&arrived)?);
+        session = self::session(&part).ok_or_else(|| RowError::Session(shown(&part)))?;
+    }
+    Ok(Some(Row { time, name, price, received, session }))
+}
+
+/// A tick as a row of a recording, with its line break.
+pub fn recorded(tick: &Tick) -> String {
+    let (received, source) = (tick.received_time, tick.source);
+    let time = tick.exchange_time.unwrap_or(received);
+    let name = tick.symbol.as_str();
+    // A symbol holds no quotes.
+    let quote = if name.contains(',') { "\"" } else { "" };
+    let session = match tick.session {
+        Session::Pre => "pre",
+        Session::Regular => "regular",
+        Session::Post => "post",
+    };
+    format!("{time},{quote}{name}{quote},{},{received},{source},{session}\n", tick.price)
+}
+
+fn session(text: &str) -> Option<Session> {
+    match text {
+        "pre" => Some(Session::Pre),
+        "regular" => Some(Session::Regular),
+        "post" => Some(Session::Post),
+        _ => None,
+    }
 }
 
 /// A line's fields, without the spaces around them.
@@ -200,7 +242,8 @@ impl Names {
     /// When its name is none.
     pub fn tick(&mut self, row: &Row<'_>) -> Result<Tick, RowError> {
         let symbol = self.symbol(&row.name)?;
-        Ok(Tick { exchange_time: Some(row.time), ..Tick::new(symbol, row.price, FeedId::Tape, row.time) })
+        let Row { time, price, session, .. } = *row;
+        Ok(Tick { exchange_time: Some(time), session, ..Tick::new(symbol, price, FeedId::Tape, time) })
     }
 }
 
@@ -228,6 +271,34 @@ mod tests {
             Ok(Some("S&P 500, \"big\"".into()))
         );
         assert_eq!((read(""), read("  \r\n")), (Ok(None), Ok(None)));
+    }
+
+    #[test]
+    fn what_is_recorded_is_read_again() {
+        let at = |text: &str| text.parse::<Timestamp>().expect(text);
+        let mut tick = Tick {
+            exchange_time: Some(at("2026-11-20T21:00:00.120Z")),
+            session: Session::Post,
+            ..Tick::new(
+                "S,P 500".parse().expect("a symbol"),
+                "6700.25".parse().expect("a price"),
+                FeedId::Yahoo,
+                at("2026-11-20T21:00:02.500Z"),
+            )
+        };
+        let line = recorded(&tick);
+        assert_eq!(line, "2026-11-20T21:00:00.120Z,\"S,P 500\",6700.25,2026-11-20T21:00:02.500Z,yahoo,post\n");
+        let read = row(line.as_bytes()).expect("a row").expect("not blank");
+        assert_eq!((read.time, read.received), (tick.exchange_time.expect("set"), Some(tick.received_time)));
+        let played = Names::new(&Catalog::default()).tick(&read).expect("a tick");
+        tick = Tick { source: FeedId::Tape, received_time: read.time, ..tick };
+        assert_eq!(played, tick);
+        assert_eq!(check_header(RECORDED_HEADER.as_bytes()), Ok(()));
+        assert_eq!(
+            row(b"1,BTC,5,6,yahoo,noon").unwrap_err().to_string(),
+            "`noon` is no session: write pre, regular or post"
+        );
+        assert!(matches!(row(b"1,BTC,5,soon,yahoo,pre"), Err(RowError::Time(_))));
     }
 
     #[test]

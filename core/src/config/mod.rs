@@ -182,6 +182,8 @@ pub struct Feeds {
     pub yahoo: Yahoo,
     /// The simulated market, on only in the demo.
     pub simulated: Simulated,
+    /// A recording that is played instead of all other feeds.
+    pub tape: Tape,
 }
 
 /// `[feeds.coinbase]`
@@ -353,6 +355,61 @@ pub struct Simulated {
 impl Default for Simulated {
     fn default() -> Self {
         Self { enabled: false, seed: 1, rate: 50 }
+    }
+}
+
+/// `[feeds.tape]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tape {
+    /// Whether the recording is played; every other feed is off then.
+    pub enabled: bool,
+    /// The recording: CSV with the columns `time,symbol,price`, or as a daemon has recorded it.
+    pub file: PathBuf,
+    /// How fast.
+    pub speed: Speed,
+}
+
+/// How fast a recording is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speed {
+    /// So many times as fast as it was recorded.
+    Times(u32),
+    /// As fast as its prices can be judged.
+    Max,
+}
+
+impl Default for Speed {
+    fn default() -> Self {
+        Self::Times(1)
+    }
+}
+
+impl std::str::FromStr for Speed {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(times @ 1..=100_000) => Ok(Self::Times(times)),
+            _ if text == "max" => Ok(Self::Max),
+            _ => Err("expected a whole number from 1 to 100000, or max"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Speed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(i64),
+            Text(String),
+        }
+        let text = match Written::deserialize(deserializer)? {
+            Written::Number(times) => times.to_string(),
+            Written::Text(text) => text,
+        };
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -546,11 +603,13 @@ pub struct Webhook {
 pub struct Data {
     /// How long one-minute bars are kept.
     pub keep_bars: Span,
+    /// A file into which every price is recorded that is handed to the evaluator.
+    pub record: Option<PathBuf>,
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self { keep_bars: Span::from_seconds(30 * 86_400) }
+        Self { keep_bars: Span::from_seconds(30 * 86_400), record: None }
     }
 }
 
@@ -688,6 +747,11 @@ impl Config {
         names
     }
 
+    /// Whether prices are not those of the present: simulated, or from a recording.
+    pub fn is_simulated(&self) -> bool {
+        self.feeds.simulated.enabled || self.feeds.tape.enabled
+    }
+
     /// What was configured about how often a channel may be used.
     pub fn channel_limits(&self, channel: &ChannelName) -> ChannelLimits {
         let name = channel.as_str().split_once(':').map_or("default", |(_, name)| name);
@@ -704,6 +768,9 @@ impl Config {
     pub fn enabled_feeds(&self) -> Vec<FeedId> {
         if self.feeds.simulated.enabled {
             return vec![FeedId::Simulated];
+        }
+        if self.feeds.tape.enabled {
+            return vec![FeedId::Tape];
         }
         [
             (FeedId::Coinbase, self.feeds.coinbase.enabled),

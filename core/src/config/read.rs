@@ -118,6 +118,9 @@ impl Config {
         if !(1..=50_000).contains(&self.feeds.simulated.rate) {
             wrong("feeds.simulated.rate", "expected an integer from 1 to 50000");
         }
+        if self.feeds.tape.enabled && self.feeds.tape.file.as_os_str().is_empty() {
+            wrong("feeds.tape.file", "expected a file that was recorded with `bellwether daemon --record FILE`");
+        }
         for (key, url, schemes) in [
             ("feeds.coinbase.ws_url", &self.feeds.coinbase.ws_url, ["wss", "ws"]),
             ("feeds.coinbase.base_url", &self.feeds.coinbase.base_url, ["https", "http"]),

@@ -76,6 +76,7 @@ fn the_example_names_every_key_and_its_optional_lines_are_valid() {
         "feeds.coingecko",
         "feeds.yahoo",
         "feeds.simulated",
+        "feeds.tape",
         "channels",
         "channels.desktop",
         "channels.desktop.limits",
@@ -95,6 +96,18 @@ fn the_example_names_every_key_and_its_optional_lines_are_valid() {
             assert!(named, "[{section}] {key} is not in config.example.toml");
         }
     }
+}
+
+#[test]
+fn a_recording_is_played_at_a_number_of_times_or_as_fast_as_it_goes() {
+    let tape = |text: &str| Config::from_toml(&format!("[feeds.tape]\n{text}")).map(|c| c.feeds.tape.speed);
+    assert_eq!(tape("speed = 10"), Ok(super::Speed::Times(10)));
+    assert_eq!(tape("speed = 'max'"), Ok(super::Speed::Max));
+    assert!(error("[feeds.tape]\nspeed = 0").contains("expected a whole number from 1 to 100000, or max"));
+    assert!(error("[feeds.tape]\nenabled = true").contains("feeds.tape.file"));
+    let played = Config::from_toml("[feeds.tape]\nenabled = true\nfile = 'x.csv'").expect("valid");
+    assert_eq!(played.enabled_feeds(), [FeedId::Tape]);
+    assert!(played.is_simulated());
 }
 
 #[test]

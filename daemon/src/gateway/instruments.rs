@@ -57,7 +57,7 @@ fn unknown(name: &str, error: &LookupError) -> String {
 
 /// The instruments that can be watched.
 #[utoipa::path(get, path = "/instruments", tag = "prices", security(("token" = [])), params(
-    ("q" = Option<String>, Query, description = "Part of a symbol, an alias or a name")),
+    ("q" = Option<String>, Query, description = "Part of a symbol, an alias or a name; nearly right will do")),
     responses((status = 200, body = Page<Instrument>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
@@ -65,11 +65,6 @@ pub(crate) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<Instrument>>, ApiError> {
     let query = Query::read(query.as_deref(), &["q"])?;
-    let wanted = query.get("q").unwrap_or_default().trim().to_lowercase();
-    let fits = |text: &str| text.to_lowercase().contains(&wanted);
-    let matching = |i: &&Instrument| fits(i.symbol.as_str()) || fits(&i.name) || i.aliases.iter().any(|a| fits(a));
-    let mut items: Vec<Instrument> = gateway.catalog.instruments().iter().filter(matching).cloned().collect();
-    // What is called exactly so comes first; the rest stays in the catalogue's order.
-    items.sort_by_key(|i| !i.symbol.as_str().eq_ignore_ascii_case(&wanted));
+    let items = gateway.catalog.search(query.get("q").unwrap_or_default()).into_iter().cloned().collect();
     Ok(Json(Page { items, next: None }))
 }

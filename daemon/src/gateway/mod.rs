@@ -7,6 +7,9 @@
 //! Deliberately absent: what an alert means (core), SQL (store), and any other role's name.
 
 mod accounts;
+mod adding;
+#[cfg(test)]
+mod adding_tests;
 mod alerts;
 mod auth;
 #[cfg(test)]
@@ -60,6 +63,7 @@ use crate::{
     history::{Days, History},
     links::Changes,
     metrics::Metrics,
+    search::Search,
     store::Store,
 };
 
@@ -83,6 +87,10 @@ pub(crate) struct Gateway {
     pub(crate) changes: Changes,
     /// Whose turn it is to change an alert; starts with nobody's.
     pub(crate) turns: Turns,
+    /// Asks the providers for what the catalogue lacks.
+    pub(crate) search: Search,
+    /// Told when the catalogue has changed: the daemon's parts are to be started anew.
+    pub(crate) renew: Arc<tokio::sync::Notify>,
     /// What names mean.
     pub(crate) catalog: Arc<Catalog>,
     /// The configuration.
@@ -111,7 +119,7 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     fn simulated(&self) -> bool {
-        self.config.feeds.simulated.enabled
+        self.config.is_simulated()
     }
 }
 

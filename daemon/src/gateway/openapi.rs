@@ -17,7 +17,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::Config;
 
 use super::{
-    Gateway, Name, accounts, alerts, backtest, channels, error::ApiError, events, health, instruments, prices, stream,
+    Gateway, Name, accounts, adding, alerts, backtest, channels, error::ApiError, events, health, instruments, prices,
+    stream,
 };
 
 #[derive(OpenApi)]
@@ -81,7 +82,9 @@ fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
         .routes(routes!(prices::one))
         .routes(routes!(prices::candles))
         .routes(routes!(stream::open))
-        .routes(routes!(instruments::list))
+        .routes(routes!(instruments::list, adding::add))
+        .routes(routes!(adding::everywhere))
+        .routes(routes!(adding::remove))
         .routes(routes!(channels::list))
         .routes(routes!(channels::test))
         .routes(routes!(health::live))
@@ -135,7 +138,9 @@ mod tests {
             ("/prices/{symbol}", "get"),
             ("/prices/{symbol}/candles", "get"),
             ("/prices/ws", "get"),
-            ("/instruments", "get"),
+            ("/instruments", "get post"),
+            ("/instruments/search", "get"),
+            ("/instruments/{symbol}", "delete"),
             ("/backtest", "post"),
             ("/channels", "get"),
             ("/channels/{id}/test", "post"),

@@ -191,6 +191,9 @@ impl Rig {
         let auth = Auth::open(&store, &config.server, OWNER_TOKEN.to_owned()).await.expect("a key");
         let catalog = Arc::new(Catalog::builtin());
         let enabled = config.enabled_feeds();
+        let asked =
+            providers.clone().unwrap_or_else(|| Providers::new(&config, &[], None, &clock, crate::provider::jittered));
+        let search = crate::search::Search::new(asked, enabled.clone());
         let history = History::new(store.clone(), providers, enabled, Arc::clone(&catalog), clock.clone());
         let gateway = Arc::new(Gateway {
             store,
@@ -199,6 +202,8 @@ impl Rig {
             hub,
             changes,
             turns: super::alerts::Turns::default(),
+            search,
+            renew: Arc::default(),
             catalog,
             config: Arc::new(config),
             clock: clock.clone(),

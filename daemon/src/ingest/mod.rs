@@ -6,7 +6,8 @@
 //!  kraken/      (WebSocket)   │
 //!  coingecko.rs (polled)      ├─ parse ─▶ Link ─▶ news ─▶ desk/ ─▶ observations ─▶ evaluate
 //!  yahoo/       (both ways)   │                             └───▶ events (FeedStatus) ─▶ hub
-//!  simulated.rs (no network)  ┘
+//!  simulated.rs (no network)  │
+//!  tape.rs      (a recording) ┘
 //!  supervise.rs runs each of them, waits after a failure, and runs it again; the polled ones ask by crate::provider;
 //!  socket.rs connects for the streams; codes.rs is what one connection of theirs knows of its instruments; wire.rs and
 //!  scan.rs read JSON
@@ -27,6 +28,7 @@ mod scan;
 pub(crate) mod simulated;
 mod socket;
 mod supervise;
+pub(crate) mod tape;
 #[cfg(test)]
 mod test_support;
 mod wire;
@@ -119,6 +121,9 @@ const YAHOO_INTERVAL: Span = Span::from_seconds(30);
 /// A step of a polled price beyond this many per cent waits for a second price that agrees.
 const OUTLIER_PCT: Decimal = Decimal::from_parts(20, 0, 0, false, 0);
 
+/// How old a price of a recording may be beside its declared delay.
+const TAPE_SILENCE: Span = Span::from_seconds(600);
+
 /// Which feeds may deliver which instruments: of each its providers that are switched on and quote it in its own currency, or are
 /// allowed to stand in for it by name, in the catalogue's order. One of them is in use at a time: one instrument, one stream (docs/alerts.md, B16.6). Sets what depends
 /// on the feed: from which age a price is stale, the declared delay, and the quarantine of polled prices.
@@ -127,8 +132,8 @@ pub(crate) fn assign(config: &Config, catalog: &Catalog) -> Assigned {
     let count = catalog.instruments().len();
     let mut assigned = Assigned::default();
     for instrument in catalog.instruments() {
-        let feeds: Vec<FeedId> = if enabled.contains(&FeedId::Simulated) {
-            vec![FeedId::Simulated]
+        let feeds: Vec<FeedId> = if config.is_simulated() {
+            enabled.clone()
         } else {
             let allowed = |p: &ProviderCode| {
                 p.feed == FeedId::Binance && config.feeds.binance.stand_in_for.contains(&instrument.symbol)
@@ -200,7 +205,10 @@ fn set_up(instrument: &mut Instrument, feed: FeedId, config: &Config, instrument
             instrument.delay = Span::ZERO;
             instrument.stale_after = simulated::stale_after(config.feeds.simulated.rate, instruments);
         }
-        FeedId::Tape => {}
+        // A recording may hold prices of feeds that are polled seldom.
+        FeedId::Tape => {
+            instrument.stale_after = Span::from_micros(instrument.delay.as_micros() + TAPE_SILENCE.as_micros());
+        }
     }
 }
 
@@ -237,7 +245,7 @@ pub(crate) fn start(
             FeedId::Simulated => {
                 Feed::Simulated(Box::new(simulated::Simulated::new(&config.feeds.simulated, instruments)))
             }
-            FeedId::Tape => continue,
+            FeedId::Tape => Feed::Tape(tape::Tape::new(&config.feeds.tape, instruments)),
         };
         let link = Link::new(id, count, context.clone());
         tasks.spawn(async move { (id.as_str(), supervise(feed, link, jittered).await) });

@@ -26,6 +26,7 @@ use super::{
     desk::{News, Split, What, Whom},
     kraken::Kraken,
     simulated::Simulated,
+    tape::Tape,
     yahoo::Yahoo,
 };
 pub(super) use crate::provider::{Wait, clean, describe, jittered};
@@ -41,6 +42,7 @@ pub(super) enum Feed {
     Coingecko(Coingecko),
     Yahoo(Box<Yahoo>),
     Simulated(Box<Simulated>),
+    Tape(Tape),
     /// A parser with a fault, to show that it ends no more than its own connection.
     #[cfg(test)]
     Faulty,
@@ -56,6 +58,7 @@ impl Feed {
             Self::Coingecko(feed) => feed.run(link).await,
             Self::Yahoo(feed) => feed.run(link).await,
             Self::Simulated(feed) => feed.run(link).await,
+            Self::Tape(feed) => feed.run(link).await,
             #[cfg(test)]
             Self::Faulty => panic!("index out of bounds"),
         }

@@ -18,7 +18,7 @@ use bellwether_core::{
     evaluator::Cut,
     event::Ticker,
     firing::{Firing, FiringId},
-    instrument::{FeedId, Symbol},
+    instrument::{FeedId, Instrument, Symbol},
     price::Price,
     protocol::{EventView, Page},
     tick::Candle,
@@ -28,7 +28,7 @@ use bellwether_core::{
 pub(crate) use self::error::{OpenError, StoreError};
 use self::{
     cursor::{Cursor, Listing},
-    sqlite::{Durability, Sqlite, alerts, bans, candles, history, lanes, outbox, prices, users},
+    sqlite::{Durability, Sqlite, alerts, bans, candles, history, instruments, lanes, outbox, prices, users},
 };
 
 /// The name of the database in the data folder.
@@ -37,6 +37,8 @@ pub(crate) const DATABASE_FILE: &str = "bellwether.db";
 pub(crate) const ALERTS_PER_ACCOUNT: u32 = 1_000;
 /// The most accounts.
 pub(crate) const ACCOUNTS: u32 = 200;
+/// The most instruments that may be added to the built-in ones.
+pub(crate) const INSTRUMENTS: u32 = 1_000;
 /// The most rows of one page, whatever is asked for.
 pub(crate) const PAGE_ROWS: u32 = 1_000;
 
@@ -570,6 +572,24 @@ impl Store {
     /// Forgets a ban: the provider answers again.
     pub(crate) async fn lift_ban(&self, provider: String, host: String) -> Result<(), StoreError> {
         self.database.write(Durability::Relaxed, move |db| bans::lift(db, &provider, &host)).await
+    }
+}
+
+/// What was added to the catalogue: written by the gateway alone.
+impl Store {
+    /// Every added instrument, in the order in which they were added.
+    pub(crate) async fn added_instruments(&self) -> Result<Vec<Instrument>, StoreError> {
+        self.database.read(instruments::all).await
+    }
+
+    /// Adds an instrument to the catalogue of the next start. At most [`INSTRUMENTS`].
+    pub(crate) async fn add_instrument(&self, instrument: Instrument, now: Timestamp) -> Result<(), StoreError> {
+        self.database.write(Durability::Full, move |db| instruments::add(db, &instrument, now)).await
+    }
+
+    /// Takes an added instrument away again; its bars and firings stay.
+    pub(crate) async fn remove_instrument(&self, symbol: Symbol) -> Result<(), StoreError> {
+        self.database.write(Durability::Full, move |db| instruments::remove(db, symbol)).await
     }
 }
 

@@ -8,7 +8,7 @@ use bellwether_core::{
     evaluator::Cut,
     event::Ticker,
     firing::{Direction, Firing, FiringId, TermValue, Told},
-    instrument::{FeedId, Symbol},
+    instrument::{FeedId, Instrument, Symbol},
     price::Price,
     tick::{Candle, Session},
     time::{Span, Timestamp},
@@ -440,6 +440,15 @@ fn ticker(text: &str) -> Ticker {
 }
 
 async fn keys(store: &Store) {
+    let wif = Instrument::unlisted(symbol("WIF"));
+    assert_eq!(store.add_instrument(wif.clone(), at(1)).await, Ok(()));
+    assert_eq!(store.add_instrument(wif.clone(), at(2)).await, Err(StoreError::Exists));
+    let pepe = Instrument::unlisted(symbol("APE"));
+    assert_eq!(store.add_instrument(pepe.clone(), at(3)).await, Ok(()));
+    assert_eq!(store.added_instruments().await, Ok(vec![wif, pepe.clone()]), "in the order in which they were added");
+    assert_eq!(store.remove_instrument(symbol("WIF")).await, Ok(()));
+    assert_eq!(store.remove_instrument(symbol("WIF")).await, Err(StoreError::NotFound));
+    assert_eq!(store.added_instruments().await, Ok(vec![pepe]));
     assert_eq!(store.secret("jwt", vec![1, 2, 3]).await, Ok(vec![1, 2, 3]));
     assert_eq!(store.secret("jwt", vec![9]).await, Ok(vec![1, 2, 3]), "a key stays what it was");
     assert_eq!(store.secret("other", vec![9]).await, Ok(vec![9]));

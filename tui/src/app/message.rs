@@ -8,7 +8,7 @@ use bellwether_core::{
     condition::ChannelName,
     delivery::{Delivery, DeliveryId},
     firing::FiringId,
-    instrument::Symbol,
+    instrument::{Instrument, Symbol},
     protocol::{AlertAnswer, Candles, ChannelTest, ChannelView, PriceView},
     time::{Span, Timestamp},
 };
@@ -41,6 +41,8 @@ pub(crate) enum Reply {
     Sparklines(Result<Vec<PriceView>, ApiError>),
     /// Bars of a chart.
     Candles(Symbol, Span, Result<Candles, ApiError>),
+    /// The instruments.
+    Instruments(Result<Vec<Instrument>, ApiError>),
     /// The channels.
     Channels(Result<Vec<ChannelView>, ApiError>),
     /// A channel's test.
@@ -66,6 +68,8 @@ pub(crate) enum Effect {
     FetchSparklines,
     /// Get the bars of a chart.
     FetchCandles(Symbol, Span),
+    /// Get the instruments, those that were added too.
+    FetchInstruments,
     /// Get the channels.
     FetchChannels,
     /// Send a test message.

@@ -32,7 +32,7 @@ use bellwether_core::{
     delivery::{Delivery, DeliveryId, DeliveryState},
     event::{AlertRow, Ticker},
     firing::{Firing, FiringId},
-    instrument::{Instrument, Symbol},
+    instrument::{FeedId, Instrument, Symbol},
     parse::ParseContext,
     price::Price,
     protocol::ChannelView,
@@ -288,6 +288,11 @@ impl App {
         };
         app.refill_rows();
         app
+    }
+
+    /// Whether what is shown is a recording that is played.
+    pub(crate) fn plays_a_tape(&self) -> bool {
+        self.board.feeds().any(|feed| feed.feed == FeedId::Tape)
     }
 
     /// The board to be drawn: the live one, or the one held by `p`.

@@ -266,7 +266,7 @@ fn finding_goes_to_the_instrument_or_the_alert() {
 fn charts_are_fetched_when_looked_at_and_only_once() {
     let mut app = fixture::empty();
     let effects = feed(&mut app, [fixture::connected()]);
-    assert_eq!(effects, [Effect::FetchChannels], "nothing to draw a chart of yet");
+    assert_eq!(effects, [Effect::FetchInstruments, Effect::FetchChannels], "nothing to draw a chart of yet");
     let prices = vec![ticker("BTC", "1", "0"), ticker("ETH", "2", "0")];
     let effects = feed(&mut app, [fixture::snapshot_of(prices, Vec::new(), Vec::new())]);
     let five = super::INTERVALS[1];

@@ -3,6 +3,7 @@
 use bellwether_core::{
     alert::AlertId,
     board::{Board, Snapshot},
+    catalog::Catalog,
     event::{AlertRow, Event},
     firing::Firing,
     protocol::ServerFrame,
@@ -89,7 +90,7 @@ fn on_stream(app: &mut App, message: StreamMessage) -> Vec<Effect> {
             app.simulated = simulated;
             app.synced = false;
             app.market.expire();
-            vec![Effect::FetchChannels]
+            vec![Effect::FetchInstruments, Effect::FetchChannels]
         }
         StreamMessage::Lost { reason, retry_at } => {
             let since = match app.link {
@@ -191,10 +192,15 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
             }
         }
         // The sparklines on the screen stay; they are asked for again by and by. And an alert that could not be tried on the past
-        // is no worse for it: whoever writes is not to be disturbed.
-        Reply::Sparklines(Err(_)) | Reply::Past(_, Err(_)) => {}
+        // is no worse for it: whoever writes is not to be disturbed. The instruments that are built in do for now.
+        Reply::Sparklines(Err(_)) | Reply::Past(_, Err(_)) | Reply::Instruments(Err(_)) => {}
         Reply::Candles(symbol, interval, answer) => {
             app.market.set_bars(symbol, interval, answer.map(|c| c.items).map_err(|e| e.to_string()));
+        }
+        Reply::Instruments(Ok(instruments)) => {
+            app.catalog = Catalog::new(instruments);
+            app.refill_rows();
+            reread(app);
         }
         Reply::Channels(Ok(channels)) => {
             app.set_channels(channels);

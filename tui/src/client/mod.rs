@@ -10,10 +10,10 @@ use bellwether_core::{
     backtest::{BacktestAnswer, NewBacktest},
     condition::ChannelName,
     delivery::{Delivery, DeliveryId, DeliveryState},
-    instrument::Symbol,
+    instrument::{Instrument, Symbol},
     protocol::{
-        AlertAnswer, AlertPatch, AlertView, Candles, ChannelTest, ChannelView, EventView, Health, Page, PriceView,
-        Problem,
+        AddedInstrument, AlertAnswer, AlertPatch, AlertView, Candles, ChannelTest, ChannelView, EventView, Health,
+        NewInstrument, Page, PriceView, Problem, SearchAnswer,
     },
     time::Span,
 };
@@ -25,6 +25,8 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a channel's test may take: it waits for the mail server or the phone company.
 const TEST_PATIENCE: Duration = Duration::from_secs(45);
+/// How long a question to a provider may take.
+const PROVIDER_PATIENCE: Duration = Duration::from_secs(35);
 /// How long a backtest may take: a little longer than the daemon allows itself.
 const BACKTEST_PATIENCE: Duration = Duration::from_secs(35);
 /// The most bytes an answer may have; more is no answer of a bellwether.
@@ -167,6 +169,29 @@ impl ApiClient {
         let mut query = vec![("limit", limit.to_string())];
         query.extend(cursor.map(|c| ("cursor", c.to_owned())));
         self.get(&["events"], &query).await
+    }
+
+    /// The instruments that can be watched (`GET /instruments`), those that were added too.
+    pub async fn instruments(&self) -> Result<Vec<Instrument>, ApiError> {
+        self.listing(&["instruments"], &[]).await
+    }
+
+    /// What the providers know under a name (`GET /instruments/search`).
+    pub async fn search(&self, name: &str) -> Result<SearchAnswer, ApiError> {
+        let request = self.request(Method::GET, &["instruments", "search"], &[("q", name.to_owned())])?;
+        self.read(self.send(request.timeout(PROVIDER_PATIENCE)).await?).await
+    }
+
+    /// Adds an instrument (`POST /instruments`); the daemon starts its parts anew for it, with a new token.
+    pub async fn add_instrument(&self, wanted: &NewInstrument) -> Result<AddedInstrument, ApiError> {
+        let request = self.request(Method::POST, &["instruments"], &[])?.json(wanted).timeout(PROVIDER_PATIENCE);
+        self.read(self.send(request).await?).await
+    }
+
+    /// Removes an instrument that was added (`DELETE /instruments/{symbol}`).
+    pub async fn remove_instrument(&self, symbol: &str) -> Result<(), ApiError> {
+        let request = self.request(Method::DELETE, &["instruments", symbol], &[])?;
+        self.send(request).await.map(drop)
     }
 
     /// One page of the deliveries in a state (`GET /deliveries`), newest first.

@@ -2,13 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use bellwether_core::config::{Config, LogFormat};
+use bellwether_core::config::{Config, LogFormat, Tape};
 use bellwether_daemon::{Daemon, Options, Running};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    cli::Global,
+    cli::{DaemonArgs, Global},
     config_file::{self, Loaded},
     error::UserError,
     folders::Folders,
@@ -18,18 +18,31 @@ use crate::{
 const STOPPING: Duration = Duration::from_secs(10);
 
 /// Runs the daemon until SIGTERM or SIGINT; SIGHUP reads the configuration again.
-pub(super) fn run(global: &Global) -> anyhow::Result<()> {
+pub(super) fn run(global: &Global, args: &DaemonArgs) -> anyhow::Result<()> {
     let folders = Folders::find(global)?;
-    let loaded = config_file::load(&folders.config, global.config.is_some())?;
+    let loaded = load(global, args, &folders)?;
     check(&loaded)?;
     log_to_stderr(&loaded.config)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let done = runtime.block_on(serve(global, &folders, loaded.config));
+    let done = runtime.block_on(serve(global, args, &folders, loaded.config));
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
+}
+
+/// The configuration, with what the command line says instead.
+fn load(global: &Global, args: &DaemonArgs, folders: &Folders) -> Result<Loaded, UserError> {
+    let mut loaded = config_file::load(&folders.config, global.config.is_some())?;
+    let config = &mut loaded.config;
+    if let Some(file) = &args.record {
+        config.data.record = Some(file.clone());
+    }
+    if let Some(file) = &args.play {
+        config.feeds.tape = Tape { enabled: true, file: file.clone(), speed: args.speed.unwrap_or_default() };
+    }
+    Ok(loaded)
 }
 
 /// What the daemon itself would find wrong with a configuration.
@@ -38,10 +51,17 @@ pub(super) fn check(loaded: &Loaded) -> Result<(), UserError> {
     filter(&loaded.config).map(drop)
 }
 
-/// What the daemon of these folders is started with. The demo's market is simulated, its data temporary.
+/// What the daemon of these folders is started with. The demo's market is simulated, its data temporary; a recording that is played
+/// has a database of its own, so that its prices never mix with those of the present.
 pub(super) fn options(global: &Global, folders: &Folders, mut config: Config) -> Options {
     if global.demo {
         config.feeds.simulated.enabled = true;
+    }
+    let mut data = folders.data.clone();
+    if config.feeds.tape.enabled && !global.demo {
+        data.push("tape");
+    }
+    if config.is_simulated() {
         // No network and no costs: a simulated price must not send a real text message.
         config.channels.email = None;
         config.channels.sms = None;
@@ -49,10 +69,10 @@ pub(super) fn options(global: &Global, folders: &Folders, mut config: Config) ->
         let left = config.channel_names();
         config.user.default_channels.retain(|name| left.contains(name));
     }
-    Options { config, data: folders.data.clone(), runtime: folders.runtime.clone(), prefer: None }
+    Options { config, data, runtime: folders.runtime.clone(), prefer: None }
 }
 
-async fn serve(global: &Global, folders: &Folders, config: Config) -> anyhow::Result<()> {
+async fn serve(global: &Global, args: &DaemonArgs, folders: &Folders, config: Config) -> anyhow::Result<()> {
     // Before anything starts: a signal that comes early must not end us halfway.
     let mut signals = Signals::listen()?;
     let temporary = global.demo.then(|| temporary_data(folders));
@@ -64,10 +84,17 @@ async fn serve(global: &Global, folders: &Folders, config: Config) -> anyhow::Re
         super::demo::furnish(running.file()).await?;
     }
     loop {
+        let renewal = running.renewal();
         tokio::select! {
+            () = renewal => {
+                inforce.prefer = Some(running.address());
+                running.stop().await?;
+                running = Daemon::start(inforce.clone()).await?;
+                tracing::info!("the instruments have changed");
+            }
             wish = signals.next() => match wish {
                 Wish::End => break,
-                Wish::Reload => running = reload(global, folders, running, &mut inforce).await?,
+                Wish::Reload => running = reload(global, args, folders, running, &mut inforce).await?,
             },
             error = running.failed() => {
                 drop(tokio::time::timeout(STOPPING, running.stop()).await);
@@ -87,12 +114,12 @@ async fn serve(global: &Global, folders: &Folders, config: Config) -> anyhow::Re
 /// Takes up a changed configuration. One that cannot be read or used changes nothing.
 async fn reload(
     global: &Global,
+    args: &DaemonArgs,
     folders: &Folders,
     running: Running,
     inforce: &mut Options,
 ) -> anyhow::Result<Running> {
-    let loaded =
-        config_file::load(&folders.config, global.config.is_some()).and_then(|loaded| check(&loaded).map(|()| loaded));
+    let loaded = load(global, args, folders).and_then(|loaded| check(&loaded).map(|()| loaded));
     let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {

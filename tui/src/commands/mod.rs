@@ -6,6 +6,7 @@ mod daemon;
 mod dashboard;
 mod demo;
 mod events;
+mod instruments;
 mod notify;
 mod prices;
 mod settings;
@@ -22,7 +23,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         None if global.demo => demo::run(&global),
         None => dashboard::run(&global),
         Some(Command::Demo) => demo::run(&global),
-        Some(Command::Daemon) => daemon::run(&global),
+        Some(Command::Daemon(args)) => daemon::run(&global, &args),
         Some(Command::Add { line }) => wait(alerts::add(&global, &line)),
         Some(Command::List) => wait(alerts::list(&global)),
         Some(Command::Edit { id, line }) => wait(alerts::edit(&global, &id, &line)),
@@ -37,7 +38,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Events { limit, follow, .. }) => wait(events::run(&global, limit, follow)),
         Some(Command::Deliveries(Deliveries::Retry { id, .. })) => wait(events::resend(&global, id.as_deref())),
         Some(Command::Backtest(args)) => backtest::run(&global, &args),
-        Some(Command::Instruments { query }) => prices::instruments(&global, query.as_deref()),
+        Some(Command::Instruments(args)) => wait(instruments::run(&global, &args)),
         Some(Command::Notify(Notify::Test { channel })) => wait(notify::test(&global, &channel)),
         Some(Command::Notify(Notify::List)) => wait(notify::list(&global)),
         Some(Command::Config(ConfigCommand::Example)) => settings::example(),

@@ -1,4 +1,4 @@
-//! `prices` and `instruments`.
+//! `prices`, and what the names of instruments mean.
 
 use bellwether_core::{
     catalog::{Catalog, LookupError},
@@ -11,14 +11,16 @@ use bellwether_core::{
 
 use crate::{
     cli::Global,
+    client::ApiClient,
     error::UserError,
+    folders::Folders,
     launch,
     out::{self, Align, Table},
 };
 
 /// Prints one table of current prices.
 pub(super) async fn run(global: &Global, symbols: &[String]) -> anyhow::Result<()> {
-    let symbols = resolve(symbols)?;
+    let symbols = named(global, symbols).await?;
     let client = launch::client(global).await?;
     let prices = client.prices(&symbols, false).await?;
     if global.json {
@@ -64,9 +66,24 @@ pub(super) fn signed_pct(change: Price) -> String {
     format!("{sign}{} %", change.grouped(2))
 }
 
+/// The instruments that the daemon knows; those that are built in while none answers.
+pub(super) async fn catalog(global: &Global) -> Catalog {
+    let Ok(folders) = Folders::find(global) else { return Catalog::builtin() };
+    match launch::find(&folders.runtime).await {
+        Ok(file) => match ApiClient::new(&file.address, &file.token).instruments().await {
+            Ok(instruments) => Catalog::new(instruments),
+            Err(_) => Catalog::builtin(),
+        },
+        Err(_) => Catalog::builtin(),
+    }
+}
+
 /// The instruments that somebody named, or which one was probably meant.
-pub(super) fn resolve(names: &[String]) -> Result<Vec<Symbol>, UserError> {
-    let catalog = Catalog::builtin();
+pub(super) async fn named(global: &Global, names: &[String]) -> Result<Vec<Symbol>, UserError> {
+    if names.is_empty() { Ok(Vec::new()) } else { resolve(&catalog(global).await, names) }
+}
+
+fn resolve(catalog: &Catalog, names: &[String]) -> Result<Vec<Symbol>, UserError> {
     let find = |name: &String| match catalog.resolve(name) {
         Ok(instrument) => Ok(instrument.symbol),
         Err(error) => {
@@ -84,53 +101,13 @@ pub(super) fn resolve(names: &[String]) -> Result<Vec<Symbol>, UserError> {
     names.iter().map(find).collect()
 }
 
-/// Prints the catalogue.
-pub(super) fn instruments(global: &Global, query: Option<&str>) -> anyhow::Result<()> {
-    let catalog = Catalog::builtin();
-    let wanted = query.unwrap_or_default().to_lowercase();
-    let found: Vec<_> = catalog
-        .instruments()
-        .iter()
-        .filter(|i| {
-            let names = [i.symbol.to_string(), i.name.clone()];
-            names.iter().chain(&i.aliases).any(|name| name.to_lowercase().contains(&wanted))
-        })
-        .collect();
-    if global.json {
-        return out::json(&found);
-    }
-    if found.is_empty() {
-        out::note("no instrument's symbol, name or alias holds that; `bellwether instruments` lists all");
-        return Ok(());
-    }
-    let mut table = Table::new(&[
-        ("SYMBOL", Align::Left),
-        ("NAME", Align::Left),
-        ("CLASS", Align::Left),
-        ("IN", Align::Left),
-        ("PRICES FROM", Align::Left),
-        ("ALSO CALLED", Align::Left),
-    ]);
-    for i in found {
-        let feeds: Vec<&str> = i.providers.iter().map(|p| p.feed.as_str()).collect();
-        table.row([
-            i.symbol.to_string(),
-            i.name.clone(),
-            i.class.to_string(),
-            i.currency.clone(),
-            feeds.join(", "),
-            i.aliases.join(", "),
-        ]);
-    }
-    table.print()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_name_that_nobody_has_gets_a_suggestion() {
+        let resolve = |names: &[String]| resolve(&Catalog::builtin(), names);
         assert_eq!(resolve(&["xbt".to_owned()]).expect("an alias")[0].as_str(), "BTC");
         let said = resolve(&["BITCON".to_owned()]).expect_err("a slip").to_string();
         assert!(said.contains("did you mean BTC?"), "{said}");

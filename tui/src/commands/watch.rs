@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::{
     dashboard::reconnect,
     events::fate,
-    prices::{resolve, signed_pct},
+    prices::{named, signed_pct},
 };
 use crate::{
     cli::Global,
@@ -34,7 +34,7 @@ enum Show {
 
 /// Prints until Ctrl-C.
 pub(super) async fn run(global: &Global, symbols: &[String], plain: bool) -> anyhow::Result<()> {
-    let wanted = resolve(symbols)?;
+    let wanted = named(global, symbols).await?;
     follow(global, &wanted, if plain { Show::Sentences } else { Show::Everything }).await
 }
 

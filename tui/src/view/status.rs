@@ -69,7 +69,7 @@ pub(super) fn rail(app: &App, pen: &mut Pen<'_>, line: Rect) {
     parts.push(vec![piece(format!("{} ", format::clock(app, app.now)), theme.strong)]);
     let all = |parts: &[Vec<Piece<'_>>]| parts.iter().flatten().map(|(t, _)| width(t)).fold(0, u16::saturating_add);
     let clock = parts.last().map_or(0, |clock| all(std::slice::from_ref(clock)));
-    let mark = if app.simulated { simulated(right.width, clock) } else { "" };
+    let mark = if app.simulated { simulated(app, right.width, clock) } else { "" };
     // The leftmost parts go first when room is short. Beside the mark even the clock may go: a price that is taken for a
     // real one is worse than no time of the day.
     let room = right.width.saturating_sub(width(mark));
@@ -86,10 +86,14 @@ pub(super) fn rail(app: &App, pen: &mut Pen<'_>, line: Rect) {
 
 /// What says that prices are simulated, with the gap behind it: in full beside the clock, else short beside the clock, else
 /// alone, as long as there is room for it.
-fn simulated(room: u16, clock: u16) -> &'static str {
+fn simulated(app: &App, room: u16, clock: u16) -> &'static str {
     const FULL: &str = " SIMULATED  ";
+    const TAPE: &str = " TAPE  ";
     const SHORT: &str = " SIM  ";
     let fits = |mark, beside: u16| width(mark).saturating_add(beside) <= room;
+    if app.plays_a_tape() {
+        return if fits(TAPE, clock) || fits(TAPE, 0) { TAPE } else { "TAPE " };
+    }
     let choices = [(FULL, clock), (SHORT, clock), (FULL, 0), (SHORT, 0)];
     choices.into_iter().find(|&(mark, beside)| fits(mark, beside)).map_or("SIM ", |(mark, _)| mark)
 }

@@ -134,6 +134,22 @@ fn simulated_prices_are_called_so_at_every_size_and_on_every_screen() {
 }
 
 #[test]
+fn a_recording_that_is_played_is_called_so() {
+    let mut app = fixture::app();
+    app.simulated = true;
+    let mut status = app.board.feeds().next().expect("a feed").clone();
+    status.feed = bellwether_core::instrument::FeedId::Tape;
+    let event = bellwether_core::event::Event::Feed(status);
+    let seq = app.board.seq() + 1;
+    fixture::feed(&mut app, [fixture::server(bellwether_core::protocol::ServerFrame::from_event(seq, event))]);
+    for (w, h) in [(24, 7), (80, 24), (200, 60)] {
+        let shown = shot(&app, w, h);
+        let first = shown.lines().next().unwrap_or_default();
+        assert!(first.contains("TAPE") && !first.contains("SIM"), "{w}x{h}: {first:?}");
+    }
+}
+
+#[test]
 fn after_shrinking_and_growing_the_screen_is_as_before() {
     for (name, app) in pictures() {
         let mut terminal = Terminal::new(TestBackend::new(120, 40)).expect("a buffer");

@@ -22,6 +22,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_provider_bans.sql"),
     include_str!("migrations/0003_history.sql"),
     include_str!("migrations/0004_delivery_pipeline.sql"),
+    include_str!("migrations/0005_instruments_added.sql"),
 ];
 /// Databases up to this size are checked whole at every start, larger ones after an unclean stop.
 const CHECK_ALWAYS: u64 = 32 << 20;

@@ -9,6 +9,7 @@ pub(super) mod bans;
 pub(super) mod candles;
 mod file;
 pub(super) mod history;
+pub(super) mod instruments;
 pub(super) mod lanes;
 pub(super) mod outbox;
 pub(super) mod prices;
