@@ -284,6 +284,44 @@ async fn the_desktop_is_told_what_it_needs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_buttons_of_a_notification_act() {
+    let Some(recorder) = counterpart("BELLWETHER_RECORDER_ENV") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let opened = folder.path().join("opened");
+    let bus = [("DBUS_SESSION_BUS_ADDRESS", &*recorder["DBUS_SESSION_BUS_ADDRESS"])];
+    let settings = Settings::quiet()
+        .with("channels.desktop", "enabled = true")
+        .with("channels.desktop", "expire = \"90s\"")
+        .with("channels.desktop", &format!("open_chart = [\"/usr/bin/touch\", \"{}-{{symbol}}\"]", opened.display()));
+    let (_lab, daemon, exchange) = waiting(settings, &bus).await;
+    let mark = format!("e2e-buttons-{}", std::process::id());
+    daemon.api().alert(&format!("BTC > 60k every 1s note \"{mark}\"")).await;
+    ring(&daemon, &exchange, 1).await;
+    let calls = lines(&recorder["DESKTOP_CALLS"]);
+    let call = calls.iter().find(|c| c["call"] == "Notify" && c["body"].as_str().is_some_and(|b| b.contains(&mark)));
+    let call = call.unwrap_or_else(|| panic!("no call: {calls:?}"));
+    assert_eq!(call["expire_timeout"], 90_000, "{call}");
+    let press = |key: &str| {
+        use std::io::Write as _;
+        let mut file = fs::OpenOptions::new().append(true).open(&recorder["DESKTOP_COMMANDS"]).expect("commands");
+        writeln!(file, "press {} {key}", call["id"]).expect("written");
+    };
+    press("snooze");
+    eventually("the alert is silent", async || {
+        let page = daemon.api().get("/alerts").await.done();
+        page["items"][0]["snoozed_until"].as_str().map(str::to_owned)
+    })
+    .await;
+    press("chart");
+    let chart = folder.path().join("opened-BTC");
+    eventually("the chart is opened", async || chart.exists().then_some(())).await;
+    let tested = daemon.api().post("/channels/desktop/test", &json!({})).await.done();
+    assert_eq!(tested["steps"][0]["step"], "found", "{tested}");
+    assert!(tested["steps"][0]["said"].as_str().is_some_and(|said| said.contains("recorder")), "{tested}");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_desktop_that_hangs_delays_nobody_else() {
     let Some(_) = counterpart("BELLWETHER_RECORDER_ENV") else { return };
     // One of its own: a hang is everybody's on that bus.

@@ -258,7 +258,7 @@ fn each_outside_crate_has_one_home() {
         ("rusqlite", &["daemon/src/store/"], "SQL lives in store/"),
         ("axum", &["daemon/src/gateway/"], "HTTP is served in gateway/"),
         ("lettre", &["daemon/src/notify/"], "mail is sent in notify/"),
-        ("notify_rust", &["daemon/src/notify/"], "the desktop is reached from notify/"),
+        ("zbus", &["daemon/src/notify/"], "the desktop is reached from notify/"),
         (
             "tokio_tungstenite",
             &["daemon/src/ingest/", "daemon/src/gateway/", "tui/src/client/"],

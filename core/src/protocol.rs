@@ -425,6 +425,21 @@ pub struct ChannelTest {
     pub accepted: bool,
     /// What the other side said, or what went wrong.
     pub answer: String,
+    /// The way there, step by step, as far as it went.
+    #[serde(default)]
+    pub steps: Vec<TestStep>,
+}
+
+/// One step on the way of a test message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TestStep {
+    /// What was done: `resolved`, `connected`, `TLS`, `authenticated`, `accepted`, ...
+    pub step: String,
+    /// Whether it worked.
+    pub ok: bool,
+    /// The other side's own words, or what was found.
+    pub said: String,
 }
 
 /// `GET /health/ready`.

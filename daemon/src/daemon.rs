@@ -18,7 +18,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -30,10 +30,12 @@ use bellwether_core::{
     config::{Config, Senseless},
     evaluator::Evaluator,
     instrument::Instrument,
-    protocol::{DaemonFile, PROTOCOL},
+    notification::About,
+    protocol::{AlertPatch, DaemonFile, PROTOCOL},
     tick::Candle,
     time::{Span, Timestamp},
 };
+use futures_util::future::BoxFuture;
 use tokio::{
     net::TcpListener,
     sync::{Notify, mpsc, watch},
@@ -105,7 +107,7 @@ pub fn check(config: &Config) -> Result<(), Senseless> {
         let unplayable = |message| Senseless { key: "feeds.tape.file".to_owned(), message };
         ingest::tape::check(&config.feeds.tape.file).map_err(unplayable)?;
     }
-    notify::ChannelSet::new(config, Clock::system()).map(drop).map_err(wrong)
+    notify::ChannelSet::new(config, Clock::system(), &notify::Hands::default()).map(drop).map_err(wrong)
 }
 
 impl Daemon {
@@ -158,7 +160,10 @@ impl Daemon {
             History::new(store.clone(), Some(providers.clone()), enabled, Arc::clone(&catalog), clock.clone());
         let days = Days::default();
 
-        let channels = Arc::new(notify::ChannelSet::new(&config, clock.clone())?);
+        // Filled in below: what a button on the desktop does, the gateway's commands do.
+        let commands = Arc::new(OnceLock::new());
+        let hands = hands(Arc::clone(&commands), store.clone(), clock.clone());
+        let channels = Arc::new(notify::ChannelSet::new(&config, clock.clone(), &hands)?);
         let health = notify::StoreHealth::default();
         let delivery = notify::Deps {
             store: store.clone(),
@@ -225,7 +230,7 @@ impl Daemon {
         roles.spawn(async move { ("record", recorder.await) });
 
         let token = fresh_token();
-        let router = gateway::router(Arc::new(gateway::Gateway {
+        let serving = Arc::new(gateway::Gateway {
             store: store.clone(),
             history: history.clone(),
             days: days.clone(),
@@ -249,7 +254,9 @@ impl Daemon {
             }),
             stop: stop.clone(),
             sessions: gateway::Sessions::default(),
-        }));
+        });
+        drop(commands.set(Arc::downgrade(&serving)));
+        let router = gateway::router(serving);
         let closing = stop.clone();
         roles.spawn(async move {
             gateway::serve(listener, router, closing).await;
@@ -440,6 +447,33 @@ fn access(channels: &Arc<notify::ChannelSet>) -> gateway::ChannelAccess {
             Box::pin(async move { channels.test(&name).await })
         }),
     }
+}
+
+/// What channels may do besides sending. It holds the gateway only as long as that lives.
+fn hands(commands: Arc<OnceLock<Weak<gateway::Gateway>>>, store: Store, clock: Clock) -> notify::Hands {
+    let act = move |about: About, action| -> BoxFuture<'static, Result<(), String>> {
+        let (gateway, now) = (commands.get().and_then(Weak::upgrade), clock.now());
+        Box::pin(async move {
+            let gateway = gateway.ok_or_else(|| "bellwether is stopping".to_owned())?;
+            let patch = match action {
+                notify::Action::Snooze => {
+                    AlertPatch { snoozed_until: Some(now.plus(Span::from_seconds(3600))), ..AlertPatch::default() }
+                }
+                notify::Action::Acknowledge => AlertPatch { acknowledged: Some(true), ..AlertPatch::default() },
+            };
+            gateway::patch(&gateway, about.owner, about.alert, patch).await
+        })
+    };
+    let bars = move |symbol, from, to| -> BoxFuture<'static, Vec<Candle>> {
+        let store = store.clone();
+        Box::pin(async move {
+            store.candles(symbol, Span::from_seconds(60), from, to, 1_000).await.unwrap_or_else(|error| {
+                tracing::warn!("a message goes out without its picture: {error}");
+                Vec::new()
+            })
+        })
+    };
+    notify::Hands { act: Arc::new(act), bars: Arc::new(bars) }
 }
 
 /// The outbox as the gateway reaches it.

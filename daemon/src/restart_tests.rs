@@ -74,7 +74,9 @@ impl Life {
         let metrics = Metrics::new();
         let delivery = notify::Deps {
             store: store.clone(),
-            channels: Arc::new(notify::ChannelSet::new(&config, clock.clone()).expect("no channels")),
+            channels: Arc::new(
+                notify::ChannelSet::new(&config, clock.clone(), &notify::Hands::default()).expect("no channels"),
+            ),
             events: events.clone(),
             metrics: metrics.clone(),
             clock: clock.clone(),

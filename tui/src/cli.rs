@@ -16,6 +16,9 @@ pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
     pub global: Global,
+    /// Open the dashboard on the chart of this instrument
+    #[arg(long, value_name = "SYMBOL")]
+    pub chart: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -258,7 +261,7 @@ pub fn flags_first(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsStrin
     let mut rest = arguments.into_iter();
     let mut before: Vec<OsString> = rest.next().into_iter().collect();
     let is_flag = |argument: &OsString| argument.len() > 2 && argument.as_encoded_bytes().starts_with(b"--");
-    let takes_a_value = |argument: &OsString| argument == "--config" || argument == "--data-dir";
+    let takes_a_value = |argument: &OsString| ["--config", "--data-dir", "--chart"].iter().any(|flag| argument == flag);
     while let Some(argument) = rest.next() {
         let done = !is_flag(&argument);
         let value = takes_a_value(&argument).then(|| rest.next()).flatten();

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bellwether_core::config::{ChannelLimits, Config, ConfigError, Email, MailTls, Secret, Senseless, Sms};
+use bellwether_core::config::{ChannelLimits, Config, ConfigError, Email, MailAuth, MailTls, Secret, Senseless, Sms};
 
 use crate::error::UserError;
 
@@ -126,6 +126,9 @@ fn environment(config: &mut Config, variable: impl Fn(&str) -> Option<String>) -
             from: None,
             to: Vec::new(),
             ca_file: None,
+            auth: MailAuth::Password,
+            token_command: None,
+            chart: true,
             limits: ChannelLimits::default(),
         });
         email.host = host;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bellwether_core::{backtest::NewBacktest, protocol::AlertPatch, time::Timestamp};
+use bellwether_core::{backtest::NewBacktest, instrument::Symbol, protocol::AlertPatch, time::Timestamp};
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt;
 use jiff::tz::TimeZone;
@@ -55,6 +55,8 @@ pub struct DashboardOptions {
     pub reconnect: Reconnect,
     /// The IANA time zone of times on the screen; the system's where absent or unknown.
     pub timezone: Option<String>,
+    /// The instrument whose chart is shown first.
+    pub chart: Option<Symbol>,
 }
 
 /// Without the token.
@@ -81,6 +83,9 @@ pub async fn run(options: DashboardOptions) -> anyhow::Result<()> {
     let look = Look::from_variables(|name| std::env::var(name).ok());
     let zone = options.timezone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system);
     let mut app = App::new(now(), zone, look, options.simulated, options.readonly);
+    if let Some(symbol) = options.chart {
+        app.open_chart(symbol);
+    }
     let left = {
         let _guard = Guard::take().context("take the terminal")?;
         Loop::start(options)?.run(&mut app).await

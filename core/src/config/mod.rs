@@ -425,6 +425,29 @@ pub struct Channels {
     pub sms: Option<Sms>,
     /// Webhooks by name; `via webhook` is the one called `default`.
     pub webhook: BTreeMap<String, Webhook>,
+    /// Programs of the user's own by name: `via command:NAME`.
+    pub command: BTreeMap<String, Command>,
+}
+
+/// `[channels.command.NAME]`: a program that is run for each message, without a shell.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// The program, as an absolute path.
+    pub program: PathBuf,
+    /// Its arguments, as they are.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// How long it may run.
+    #[serde(default = "ten_seconds")]
+    pub timeout: Span,
+    /// How often it may be used.
+    #[serde(default)]
+    pub limits: ChannelLimits,
+}
+
+const fn ten_seconds() -> Span {
+    Span::from_seconds(10)
 }
 
 /// `[channels.desktop]`
@@ -433,13 +456,17 @@ pub struct Channels {
 pub struct Desktop {
     /// Whether it is used.
     pub enabled: bool,
+    /// After how long a notification goes away by itself; `urgent` ones never do. Absent: as the desktop likes.
+    pub expire: Option<Span>,
+    /// The program and its arguments that *Open chart* runs, with `{symbol}` in them. Absent: a terminal that is found, with the dashboard.
+    pub open_chart: Option<Vec<String>>,
     /// How often it may be used.
     pub limits: ChannelLimits,
 }
 
 impl Default for Desktop {
     fn default() -> Self {
-        Self { enabled: true, limits: ChannelLimits::default() }
+        Self { enabled: true, expire: None, open_chart: None, limits: ChannelLimits::default() }
     }
 }
 
@@ -496,6 +523,21 @@ pub enum MailTls {
     None,
 }
 
+/// How the mail server is told who we are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailAuth {
+    /// By the password, with AUTH PLAIN or AUTH LOGIN, whichever the server offers.
+    #[default]
+    Password,
+    /// With AUTH PLAIN alone.
+    Plain,
+    /// With AUTH LOGIN alone.
+    Login,
+    /// By an OAuth 2.0 access token, with AUTH XOAUTH2.
+    Xoauth2,
+}
+
 /// `[channels.email]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -511,9 +553,18 @@ pub struct Email {
     /// The account; absent: no login.
     #[serde(default)]
     pub username: Option<String>,
-    /// Its password.
+    /// Its password; the access token for `xoauth2`.
     #[serde(default)]
     pub password: Option<Secret>,
+    /// How it is told.
+    #[serde(default)]
+    pub auth: MailAuth,
+    /// A program and its arguments that prints an access token, for `xoauth2`: such a token lasts an hour.
+    #[serde(default)]
+    pub token_command: Option<Vec<String>>,
+    /// Whether mails have a picture of the price.
+    #[serde(default = "yes")]
+    pub chart: bool,
     /// The sender, such as `bellwether <me@example.org>`. Absent: the account name.
     #[serde(default)]
     pub from: Option<String>,
@@ -549,6 +600,10 @@ pub struct Sms {
     pub limits: ChannelLimits,
 }
 
+const fn yes() -> bool {
+    true
+}
+
 fn twilio() -> String {
     "https://api.twilio.com".to_owned()
 }
@@ -574,6 +629,19 @@ pub enum WebhookPreset {
     Gotify,
 }
 
+/// How a webhook is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum WebhookMethod {
+    /// `POST`
+    #[default]
+    Post,
+    /// `PUT`
+    Put,
+    /// `PATCH`
+    Patch,
+}
+
 /// `[channels.webhook.NAME]`
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -592,6 +660,18 @@ pub struct Webhook {
     /// The topic (ntfy), chat id (Telegram) or user key (Pushover).
     #[serde(default)]
     pub target: Option<String>,
+    /// A body of one's own for `standard`: a minijinja template.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// What kind of text the template makes. Absent: `application/json`.
+    #[serde(default)]
+    pub content_type: Option<String>,
+    /// How it is called.
+    #[serde(default)]
+    pub method: WebhookMethod,
+    /// Further headers. Their values may hold keys, so they count as secrets.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
     /// How often it may be used.
     #[serde(default)]
     pub limits: ChannelLimits,
@@ -744,6 +824,7 @@ impl Config {
                 ChannelName::new(&format!("webhook:{name}"))
             });
         }
+        names.extend(self.channels.command.keys().map(|name| ChannelName::new(&format!("command:{name}"))));
         names
     }
 
@@ -759,6 +840,7 @@ impl Config {
             "desktop" => self.channels.desktop.limits,
             "email" => self.channels.email.as_ref().map(|email| email.limits).unwrap_or_default(),
             "sms" => self.channels.sms.as_ref().map(|sms| sms.limits).unwrap_or_default(),
+            "command" => self.channels.command.get(name).map(|command| command.limits).unwrap_or_default(),
             "webhook" => self.channels.webhook.get(name).map(|webhook| webhook.limits).unwrap_or_default(),
             _ => ChannelLimits::default(),
         }
@@ -806,6 +888,9 @@ impl Config {
             }
             if let Some(token) = &mut webhook.token {
                 secrets.push((format!("channels.webhook.{name}.token"), token));
+            }
+            for (header, value) in &mut webhook.headers {
+                secrets.push((format!("channels.webhook.{name}.headers.{header}"), value));
             }
         }
         secrets

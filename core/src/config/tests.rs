@@ -83,6 +83,7 @@ fn the_example_names_every_key_and_its_optional_lines_are_valid() {
         "channels.email",
         "channels.sms",
         "channels.webhook.x",
+        "channels.command.x",
         "data",
         "log",
     ] {

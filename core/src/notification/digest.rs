@@ -54,6 +54,7 @@ impl Notification {
             let _ = write!(body, "\n{late}");
         }
         Self {
+            about: None,
             text: plain(&intro, &rows, late.as_deref()),
             html: html(&title, &intro, &rows, late.as_deref()),
             json: in_json(digest, delivery_key, words, &title, &body),

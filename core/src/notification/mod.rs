@@ -12,8 +12,10 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::{
+    alert::{AlertId, UserId},
     condition::{MAX_LINE, MAX_NOTE},
     firing::{Direction, Firing},
+    instrument::Symbol,
     price::Price,
     text::{cut, sanitize},
     time::{Span, Timestamp},
@@ -42,9 +44,26 @@ pub struct Words<'a> {
     pub collected: u32,
 }
 
+/// What a notification is about: enough to act on it, or to draw a picture of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The alert that fired.
+    pub alert: AlertId,
+    /// Whose it is.
+    pub owner: UserId,
+    /// The instrument.
+    pub symbol: Symbol,
+    /// When it fired, on the clock of its source.
+    pub time: Timestamp,
+    /// The price at which it fired.
+    pub price: Option<Price>,
+}
+
 /// The words of a firing, or of a message of the program itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
+    /// The one firing that it tells; none where it tells several, or something else.
+    pub about: Option<About>,
     /// One line: `BTC above 60,000.00: 60,012.50`.
     pub title: String,
     /// A few lines below the title, plain, for a small window or a chat.
@@ -80,7 +99,15 @@ impl Notification {
         }
         let (sms_core, sms) = sms::fit(&message, delivery_key, facts.short_late.as_deref());
         let rows = facts.rows(firing, words, delivery_key);
+        let about = About {
+            alert: firing.id.alert,
+            owner: firing.owner,
+            symbol: firing.symbol,
+            time: firing.time,
+            price: firing.price,
+        };
         Self {
+            about: Some(about),
             text: plain(&facts.reason, &rows, facts.late.as_deref()),
             html: html(&title, &facts.reason, &rows, facts.late.as_deref()),
             json: facts.json(firing, words, delivery_key, &title),
@@ -99,6 +126,7 @@ impl Notification {
         let (sms_core, sms) = sms::fit(&format!("{title}. {body}"), key, None);
         let data = json!({ "delivery": key, "title": title, "text": body });
         Self {
+            about: None,
             text: plain(&body, &rows, None),
             html: html(&title, &body, &rows, None),
             json: json!({ "type": kind, "timestamp": now, "data": data }).to_string(),

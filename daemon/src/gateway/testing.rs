@@ -293,7 +293,7 @@ fn outbox() -> OutboxAccess {
 fn channels() -> ChannelAccess {
     let name = || ChannelName::new("desktop");
     let view = move || ChannelView { name: name(), ready: true, status: "secret place".to_owned(), default: true };
-    let test = |channel| ChannelTest { channel, accepted: true, answer: "shown".to_owned() };
+    let test = |channel| ChannelTest { channel, accepted: true, answer: "shown".to_owned(), steps: Vec::new() };
     ChannelAccess {
         list: Arc::new(move || std::future::ready(vec![view()]).boxed()),
         test: Arc::new(move |channel| std::future::ready(Some(test(channel))).boxed()),

@@ -13,7 +13,7 @@ use bellwether_core::{
 };
 use futures_util::future::BoxFuture;
 
-use super::{desktop::Desktop, email::Email, sms::Sms, webhook::Webhook};
+use super::{command::Command, desktop::Desktop, email::Email, hands::Hands, sms::Sms, trace::Trace, webhook::Webhook};
 use crate::clock::Clock;
 
 /// Whatever went wrong underneath, free of secrets.
@@ -35,6 +35,15 @@ pub(crate) trait Channel: Send + Sync {
 
     /// Sends one message and says what the other side answered. Ends within [`Limits::deadline`].
     fn send<'a>(&'a self, message: &'a Outgoing) -> BoxFuture<'a, Result<Receipt, SendError>>;
+
+    /// The same, and notes each step on the way: for a test by hand.
+    fn send_traced<'a>(
+        &'a self,
+        message: &'a Outgoing,
+        _trace: &'a Trace,
+    ) -> BoxFuture<'a, Result<Receipt, SendError>> {
+        self.send(message)
+    }
 
     /// Looks whether it could send, without sending; `None` where that cannot be told.
     fn probe(&self) -> BoxFuture<'_, Option<Result<(), String>>> {
@@ -202,19 +211,26 @@ impl ChannelConfigError {
 }
 
 /// The channels that the configuration describes, in the order of [`Config::channel_names`]. Checks every value; connects nowhere.
-pub(crate) fn channels(config: &Config, clock: &Clock) -> Result<Vec<Arc<dyn Channel>>, ChannelConfigError> {
+pub(crate) fn channels(
+    config: &Config,
+    clock: &Clock,
+    hands: &Hands,
+) -> Result<Vec<Arc<dyn Channel>>, ChannelConfigError> {
     let mut channels: Vec<Arc<dyn Channel>> = Vec::new();
     if config.channels.desktop.enabled {
-        channels.push(Arc::new(Desktop::new()));
+        channels.push(Arc::new(Desktop::new(&config.channels.desktop, config.feeds.simulated.enabled, hands)?));
     }
     if let Some(email) = &config.channels.email {
-        channels.push(Arc::new(Email::new(email)?));
+        channels.push(Arc::new(Email::new(email, config.user.timezone.as_deref(), hands)?));
     }
     if let Some(sms) = &config.channels.sms {
         channels.push(Arc::new(Sms::new(sms, clock.clone())?));
     }
     for (name, webhook) in &config.channels.webhook {
         channels.push(Arc::new(Webhook::new(name, webhook, clock.clone())?));
+    }
+    for (name, command) in &config.channels.command {
+        channels.push(Arc::new(Command::new(name, command)?));
     }
     let names = config.channel_names();
     for wanted in &config.user.default_channels {
@@ -260,10 +276,10 @@ mod tests {
     fn a_default_channel_that_does_not_exist_is_named_with_what_was_meant() {
         let mut config = Config::default();
         config.user.default_channels = vec![ChannelName::new("desktpo")];
-        let error = channels(&config, &Clock::system()).err().expect("an error").to_string();
+        let error = channels(&config, &Clock::system(), &Hands::default()).err().expect("an error").to_string();
         assert_eq!(error, "user.default_channels: no channel \"desktpo\" is configured; did you mean \"desktop\"?");
         config.user.default_channels = vec![ChannelName::new("desktop")];
         config.channels.desktop.enabled = false;
-        assert!(channels(&config, &Clock::system()).is_ok_and(|channels| channels.is_empty()));
+        assert!(channels(&config, &Clock::system(), &Hands::default()).is_ok_and(|channels| channels.is_empty()));
     }
 }

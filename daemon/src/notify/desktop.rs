@@ -1,37 +1,92 @@
-//! Notifications on this machine's desktop (freedesktop.org Desktop Notifications 1.2, over the session's D-Bus).
+//! Notifications on this machine's desktop, with buttons that act.
 //!
-//! The crate underneath waits for ever on a bus that hangs, so each call runs apart, has two seconds, and is abandoned then.
+//! A bus may hang for ever: each call runs apart, has two seconds, and is abandoned then.
 
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use bellwether_core::{condition::ChannelName, notification::escape, rate::Allowance, time::Span};
+use bellwether_core::{
+    condition::ChannelName,
+    config::Desktop as Config,
+    notification::{About, escape},
+    rate::Allowance,
+    time::Span,
+};
 use futures_util::future::BoxFuture;
-use notify_rust::{Hint, Notification, Urgency};
 
-use super::channel::{Channel, Limits, Outgoing, Receipt, SendError, clean_answer};
+use super::{
+    channel::{Channel, ChannelConfigError, Limits, Outgoing, Receipt, SendError, clean_answer},
+    desktop_bus::{Bus, Call, Card, Shower},
+    desktop_chart::Opener,
+    hands::{Act, Action, Hands},
+    trace::Trace,
+};
 
 /// How long the bus may take.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Our replace tags start here ("BW"), far from the small numbers that notification servers give out to others.
 const TAGS: u32 = 0x4257_0000;
-
-type Call = BoxFuture<'static, Result<u32, String>>;
-type Show = Box<dyn Fn(Notification) -> Call + Send + Sync>;
+/// The most notifications whose buttons act.
+const REMEMBERED: usize = 512;
+/// How long the answer to a button is shown, in milliseconds.
+const ANSWER_SHOWN: i32 = 5_000;
 
 /// The channel `desktop`.
 pub(super) struct Desktop {
     name: ChannelName,
-    show: Show,
+    bus: Arc<Bus>,
+    buttons: Arc<Buttons>,
+    /// Milliseconds, as the bus takes them.
+    expire: i32,
     deadline: Duration,
 }
 
 impl Desktop {
     /// The session's desktop. Connects nowhere yet.
-    pub(super) fn new() -> Self {
-        let show = |notification: Notification| -> Call {
-            Box::pin(async move { notification.show_async().await.map(|shown| shown.id()).map_err(|e| e.to_string()) })
+    pub(super) fn new(config: &Config, simulated: bool, hands: &Hands) -> Result<Self, ChannelConfigError> {
+        let expire = match config.expire {
+            None => -1,
+            Some(span) => {
+                i32::try_from(span.as_millis()).ok().filter(|ms| (1_000..=86_400_000).contains(ms)).ok_or_else(
+                    || ChannelConfigError::new("channels.desktop.expire", "expected a duration from 1s to 1d"),
+                )?
+            }
         };
-        Self { name: ChannelName::new("desktop"), show: Box::new(show), deadline: DEADLINE }
+        let opener = Opener::find(config, simulated)?;
+        let buttons = Arc::new(Buttons { shown: Mutex::default(), act: Arc::clone(&hands.act), opener });
+        let pressed = Arc::clone(&buttons);
+        let bus = Bus::session(Arc::new(move |id, key| {
+            let buttons = Arc::clone(&pressed);
+            Box::pin(async move { buttons.pressed(id, &key).await })
+        }));
+        Ok(Self { name: ChannelName::new("desktop"), bus: Arc::new(bus), buttons, expire, deadline: DEADLINE })
+    }
+
+    async fn show(&self, message: &Outgoing, trace: &Trace) -> Result<Receipt, SendError> {
+        let (bus, buttons, expire) = (Arc::clone(&self.bus), Arc::clone(&self.buttons), self.expire);
+        let (message, steps) = (message.clone(), trace.clone());
+        let call = async move {
+            let shower = (bus.find)().await?;
+            steps.done("found", &format!("{}: {}", shower.name, shower.can.join(", ")));
+            let card = buttons.card(&message, &shower, expire);
+            let id = (bus.show)(card).await?;
+            if let Some(about) = message.notification.about {
+                buttons.remember(id, about);
+            }
+            Ok((id, shower.name))
+        };
+        match apart(Box::pin(call), self.deadline).await {
+            Ok((id, name)) => {
+                Ok(Receipt { answer: clean_answer(&format!("shown as notification {id} by {name}"), &[]) })
+            }
+            Err(trouble) => {
+                (self.bus.forget)();
+                Err(SendError::retry(trouble))
+            }
+        }
     }
 }
 
@@ -54,36 +109,24 @@ impl Channel for Desktop {
     }
 
     fn send<'a>(&'a self, message: &'a Outgoing) -> BoxFuture<'a, Result<Receipt, SendError>> {
-        Box::pin(async move {
-            match apart((self.show)(words(message)), self.deadline).await {
-                Ok(id) => Ok(Receipt { answer: format!("shown as notification {id}") }),
-                Err(trouble) => Err(SendError::retry(trouble)),
-            }
-        })
+        Box::pin(async move { self.show(message, &Trace::off()).await })
+    }
+
+    fn send_traced<'a>(&'a self, message: &'a Outgoing, trace: &'a Trace) -> BoxFuture<'a, Result<Receipt, SendError>> {
+        Box::pin(self.show(message, trace))
     }
 
     fn probe(&self) -> BoxFuture<'_, Option<Result<(), String>>> {
-        Box::pin(async move { Some(apart(Box::pin(ask_who_shows()), self.deadline).await.map(|_| ())) })
+        Box::pin(async move { Some(apart((self.bus.find)(), self.deadline).await.map(|_| ())) })
     }
 }
 
-/// Asks which program shows notifications. The crate offers this only as a call that blocks, perhaps for ever, so it has a
-/// thread of its own that nobody waits for.
-async fn ask_who_shows() -> Result<u32, String> {
-    let (tell, told) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new()
-        .name("desktop-probe".to_owned())
-        .spawn(move || tell.send(notify_rust::get_server_information().map(|_| 0).map_err(|e| e.to_string())))
-        .map_err(|e| e.to_string())?;
-    told.await.unwrap_or_else(|_| Err("the call failed".to_owned()))
-}
-
 /// Runs a call as a task of its own and gives it up when its time is over.
-async fn apart(call: Call, deadline: Duration) -> Result<u32, String> {
+async fn apart<T: Send + 'static>(call: Call<T>, deadline: Duration) -> Result<T, String> {
     let task = tokio::spawn(call);
     let abort = task.abort_handle();
     match tokio::time::timeout(deadline, task).await {
-        Ok(Ok(Ok(id))) => Ok(id),
+        Ok(Ok(Ok(found))) => Ok(found),
         Ok(Ok(Err(error))) => Err(clean_answer(&format!("no notification service: {error}"), &[])),
         Ok(Err(_)) => Err("the desktop call failed".to_owned()),
         Err(_) => {
@@ -93,82 +136,78 @@ async fn apart(call: Call, deadline: Duration) -> Result<u32, String> {
     }
 }
 
-/// The message as the bus takes it: the summary is plain text, the body is markup, so it is escaped.
-fn words(message: &Outgoing) -> Notification {
-    let low_bits = u32::try_from(message.number.rem_euclid(0x1_0000)).unwrap_or_default();
-    let mut notification = Notification::new();
-    notification
-        .appname("bellwether")
-        .summary(&message.notification.title)
-        .body(&escape(&message.notification.body))
-        .icon("dialog-information")
-        .urgency(if message.urgent { Urgency::Critical } else { Urgency::Normal })
-        .hint(Hint::Category("bellwether.alert".to_owned()))
-        .hint(Hint::Custom("x-dunst-stack-tag".to_owned(), format!("bellwether-{}", message.key)))
-        .id(TAGS | low_bits);
-    notification
+/// What is on the screen, and what its buttons do.
+struct Buttons {
+    /// The numbers of our notifications with what they are about, the newest last.
+    shown: Mutex<VecDeque<(u32, About)>>,
+    act: Act,
+    opener: Option<Opener>,
+}
+
+impl Buttons {
+    fn remember(&self, id: u32, about: About) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.retain(|(known, _)| *known != id);
+        shown.push_back((id, about));
+        if shown.len() > REMEMBERED {
+            shown.pop_front();
+        }
+    }
+
+    fn about(&self, id: u32) -> Option<About> {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.iter().find(|(known, _)| *known == id).map(|(_, about)| *about)
+    }
+
+    /// The message as the bus takes it: the summary is plain text, the body is escaped where it is read as markup.
+    fn card(&self, message: &Outgoing, shower: &Shower, expire: i32) -> Card {
+        let low_bits = u32::try_from(message.number.rem_euclid(0x1_0000)).unwrap_or_default();
+        let told = &message.notification;
+        let mut actions = Vec::new();
+        if told.about.is_some() && shower.can("actions") {
+            actions.extend([("snooze", "Snooze 1h"), ("acknowledge", "Acknowledge")]);
+            actions.extend(self.opener.is_some().then_some(("chart", "Open chart")));
+        }
+        Card {
+            replaces: TAGS | low_bits,
+            summary: told.title.clone(),
+            body: if shower.can("body-markup") { escape(&told.body) } else { told.body.clone() },
+            actions,
+            critical: message.urgent,
+            transient: false,
+            tag: format!("bellwether-{}", message.key),
+            expire: if message.urgent { 0 } else { expire },
+        }
+    }
+
+    /// Does what a button says, and what came of it as a card in the place of the first.
+    async fn pressed(&self, id: u32, key: &str) -> Option<Card> {
+        // Every program on the bus hears of every button: this one may be another's.
+        let about = self.about(id)?;
+        let (done, outcome) = match key {
+            "snooze" => ("is silent for an hour", (self.act)(about, Action::Snooze).await),
+            "acknowledge" => ("is acknowledged", (self.act)(about, Action::Acknowledge).await),
+            "chart" => {
+                let opened = self.opener.as_ref().map_or(Ok(()), |opener| opener.open(about.symbol));
+                if opened.is_ok() {
+                    return None;
+                }
+                ("", opened)
+            }
+            _ => return None,
+        };
+        let (summary, body) = match outcome {
+            Ok(()) => (format!("{} {done}", about.alert), String::new()),
+            Err(trouble) => {
+                tracing::warn!(alert = %about.alert, "a button on the desktop did not work: {trouble}");
+                (format!("{}: that did not work", about.alert), escape(&clean_answer(&trouble, &[])))
+            }
+        };
+        let tag = format!("bellwether-answer-{id}");
+        Some(Card { replaces: 0, summary, body, tag, transient: true, expire: ANSWER_SHOWN, ..Card::default() })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use bellwether_core::time::Timestamp;
-
-    use super::*;
-
-    fn message(body: &str) -> Outgoing {
-        Outgoing::message("channel.test", "a <title>", body, Timestamp::from_seconds(100))
-    }
-
-    fn desktop(show: impl Fn(Notification) -> Call + Send + Sync + 'static) -> Desktop {
-        Desktop { show: Box::new(show), ..Desktop::new() }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_bus_that_hangs_is_given_up_after_two_seconds() {
-        let channel = desktop(|_| Box::pin(std::future::pending()));
-        let started = tokio::time::Instant::now();
-        let error = channel.send(&message("x")).await.expect_err("no answer");
-        assert!(matches!(error, SendError::Retry { after: None, .. }));
-        assert_eq!(error.to_string(), "the desktop did not answer in time");
-        assert_eq!(started.elapsed().as_secs(), 2);
-    }
-
-    #[tokio::test]
-    async fn no_bus_is_a_reason_to_try_again_and_says_so() {
-        let channel = desktop(|_| Box::pin(std::future::ready(Err("address\u{1b} not set".to_owned()))));
-        let error = channel.send(&message("x")).await.expect_err("no bus");
-        assert!(matches!(error, SendError::Retry { .. }));
-        assert_eq!(error.to_string(), "no notification service: address\u{fffd} not set");
-    }
-
-    #[tokio::test]
-    async fn a_panic_underneath_is_an_error_and_no_more() {
-        let channel = desktop(|_| Box::pin(async { panic!("a bug below") }));
-        assert!(matches!(channel.send(&message("x")).await, Err(SendError::Retry { .. })));
-    }
-
-    #[tokio::test]
-    async fn markup_is_shown_as_text_and_a_repeat_replaces() {
-        let seen: Arc<Mutex<Vec<Notification>>> = Arc::default();
-        let sink = Arc::clone(&seen);
-        let channel = desktop(move |notification| {
-            sink.lock().expect("lock").push(notification);
-            Box::pin(std::future::ready(Ok(7)))
-        });
-        let message = message("<img src=x> <a href=y>\u{1b}]0;z\u{7}");
-        for _ in 0..2 {
-            let receipt = channel.send(&message).await.expect("shown");
-            assert_eq!(receipt.answer, "shown as notification 7");
-        }
-        let seen = seen.lock().expect("lock");
-        assert_eq!(seen[0].body, "&lt;img src=x&gt; &lt;a href=y&gt;\u{fffd}]0;z\u{fffd}");
-        assert_eq!(seen[0].summary, "a <title>");
-        for notification in seen.iter() {
-            let all = format!("{notification:?}");
-            assert!(all.contains("bellwether-channel-test-100000"), "{all}");
-            assert!(all.contains(&(TAGS | (100_000 % 0x1_0000)).to_string()), "the same tag both times: {all}");
-        }
-    }
-}
+#[path = "desktop_tests.rs"]
+mod tests;

@@ -6,12 +6,16 @@ use bellwether_core::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::TcpListener,
     time::Instant,
 };
 
 use super::{super::channel::word, *};
+
+fn email(config: &Config) -> Result<Email, ChannelConfigError> {
+    Email::new(config, None, &Hands::default())
+}
 
 const PASSWORD: &str = "canary7a3f";
 
@@ -134,7 +138,11 @@ async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin, script: &Script, log
                 }
                 "AUTH" => script.auth.to_owned(),
                 "MAIL" => script.mail.to_owned(),
+                // Of several recipients this one has his own fate.
+                "RCPT" if line.contains("<full@") => "450 4.2.2 mailbox full".to_owned(),
+                "RCPT" if line.contains("<gone@") => "550 5.1.1 no such user".to_owned(),
                 "RCPT" => script.rcpt.to_owned(),
+                "" => "535 5.7.8 token expired".to_owned(),
                 "DATA" => {
                     in_data = script.data.starts_with("354");
                     script.data.to_owned()
@@ -155,6 +163,9 @@ fn config(port: u16) -> Config {
         from: Some("Bellwether Ä <me@example.org>".to_owned()),
         to: vec!["you@example.org".to_owned()],
         ca_file: None,
+        auth: MailAuth::Password,
+        token_command: None,
+        chart: true,
         limits: ChannelLimits::default(),
     }
 }
@@ -186,7 +197,7 @@ async fn every_answer_of_a_mail_server_means_what_the_table_says() {
     ];
     for (what, script, expected) in cases {
         let (port, lines) = server(script).await;
-        let channel = Email::new(&config(port)).expect("valid");
+        let channel = email(&config(port)).expect("valid");
         let result = channel.send(&message("a title", "a body")).await;
         assert_eq!(word(&result), expected, "{what}: {result:?}");
         assert!(!format!("{result:?}").contains(PASSWORD), "{what}: {result:?}");
@@ -198,7 +209,7 @@ async fn every_answer_of_a_mail_server_means_what_the_table_says() {
 #[tokio::test]
 async fn silence_after_the_message_is_given_up_and_tried_again() {
     let (port, _) = server(Script { accepted: "silence", ..KIND }).await;
-    let mut channel = Email::new(&config(port)).expect("valid");
+    let mut channel = email(&config(port)).expect("valid");
     channel.deadline = Duration::from_millis(300);
     let started = Instant::now();
     let result = channel.send(&message("x", "y")).await;
@@ -215,13 +226,13 @@ async fn a_server_that_never_stops_talking_is_cut() {
         let (mut socket, _) = listener.accept().await.expect("accept");
         while socket.write_all(&[b'2'; 16_384]).await.is_ok() {}
     });
-    assert_eq!(word(&Email::new(&config(port)).expect("valid").send(&message("x", "y")).await), "retry");
+    assert_eq!(word(&email(&config(port)).expect("valid").send(&message("x", "y")).await), "retry");
 }
 
 #[tokio::test]
 async fn nothing_is_said_to_a_server_without_the_protection_asked_for() {
     let (port, lines) = server(KIND).await;
-    let channel = Email::new(&Config { tls: MailTls::Starttls, ..config(port) }).expect("valid");
+    let channel = email(&Config { tls: MailTls::Starttls, ..config(port) }).expect("valid");
     let result = channel.send(&message("x", "y")).await;
     assert_eq!(word(&result), "refused");
     let said = lines.lock().expect("lock").concat();
@@ -234,11 +245,11 @@ async fn tls_is_spoken_as_asked_and_only_with_a_certificate_that_is_trusted() {
         let (port, lines) = tls_server(from_the_first_byte).await;
         let ca_file = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/src/notify/testdata/ca.pem").into());
         let mut config = Config { tls: kind, ca_file, ..config(port) };
-        let receipt = Email::new(&config).expect("valid").send(&message("x", "y")).await;
+        let receipt = email(&config).expect("valid").send(&message("x", "y")).await;
         assert_eq!(word(&receipt), "sent", "{kind:?}: {receipt:?}");
         let before = lines.lock().expect("lock").len();
         config.ca_file = None;
-        let result = Email::new(&config).expect("valid").send(&message("x", "y")).await;
+        let result = email(&config).expect("valid").send(&message("x", "y")).await;
         assert_eq!(word(&result), "retry", "{kind:?}: {result:?}");
         let said = lines.lock().expect("lock")[before..].concat();
         assert!(!said.contains("AUTH") && !said.contains("MAIL"), "{kind:?}: {said}");
@@ -248,7 +259,7 @@ async fn tls_is_spoken_as_asked_and_only_with_a_certificate_that_is_trusted() {
 #[tokio::test]
 async fn an_evil_message_is_one_mail_with_its_headers_whole() {
     let (port, lines) = server(KIND).await;
-    let channel = Email::new(&config(port)).expect("valid");
+    let channel = email(&config(port)).expect("valid");
     let evil = "hi\r\nBcc: thief@example.org\r\n\r\n.\r\nMAIL FROM:<x@y> \u{1b}[31m \u{202e} 🚀 <img src=x>";
     let long = format!("{evil} {}", "x".repeat(900));
     let mut message = message(evil, &long);
@@ -268,6 +279,7 @@ async fn an_evil_message_is_one_mail_with_its_headers_whole() {
         ("Message-ID: <d12.1700000000000000@example.org.bellwether>", 1),
         ("Date: Tue, 14 Nov 2023 22:13:20", 1),
         ("Auto-Submitted: auto-generated", 1),
+        ("List-Id: <alerts.bellwether.example.org>", 1),
         ("From: =?utf-8?", 1),
         ("Bcc", 0),
     ] {
@@ -308,12 +320,139 @@ fn wrong_settings_are_named_with_their_key_and_never_panic() {
             "ca_file: /nonexistent/ca.pem: entity not found",
         ),
     ] {
-        let error = Email::new(&config).err().expect("an error").to_string();
+        let error = email(&config).err().expect("an error").to_string();
         assert!(error.starts_with(&format!("channels.email.{problem}")), "{error}");
         assert!(!error.contains(PASSWORD));
     }
-    let sender = Email::new(&Config { to: Vec::new(), ..good.clone() }).expect("valid");
+    let sender = email(&Config { to: Vec::new(), ..good.clone() }).expect("valid");
     assert_eq!(sender.target(), "me@example.org through 127.0.0.1:25");
-    let implicit = Email::new(&Config { port: None, tls: MailTls::Implicit, ..good }).expect("valid");
+    let implicit = email(&Config { port: None, tls: MailTls::Implicit, ..good }).expect("valid");
     assert_eq!(implicit.port, 465);
+}
+
+#[tokio::test]
+async fn each_recipient_has_a_fate_of_his_own() {
+    let (port, lines) = server(KIND).await;
+    let to = |names: &[&str]| names.iter().map(|n| format!("{n}@example.org")).collect();
+    let channel = email(&Config { to: to(&["you", "full", "gone"]), ..config(port) }).expect("valid");
+    let error = channel.send(&message("x", "y")).await.expect_err("one is missing");
+    assert!(matches!(error, SendError::Retry { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.starts_with("250 2.0.0 queued as 4711; not yet: full@example.org: "), "{text}");
+    assert!(text.contains("450") && text.contains("550"), "{text}");
+    assert_eq!(word(&channel.send(&message("x", "y")).await), "retry");
+    let told = |name: &str| lines.lock().expect("lock").iter().filter(|l| l.contains(&format!("TO:<{name}@"))).count();
+    assert_eq!((told("you"), told("full")), (1, 2), "who has it does not get it again");
+
+    let (port, _) = server(KIND).await;
+    let channel = email(&Config { to: to(&["you", "gone"]), ..config(port) }).expect("valid");
+    let receipt = channel.send(&message("x", "y")).await.expect("taken for one");
+    assert!(receipt.answer.starts_with("250 2.0.0 queued as 4711; refused: gone@example.org: "), "{receipt:?}");
+    let channel = email(&Config { to: to(&["gone"]), ..config(port) }).expect("valid");
+    assert_eq!(word(&channel.send(&message("x", "y")).await), "permanent");
+}
+
+#[tokio::test]
+async fn messages_one_after_the_other_share_a_connection() {
+    let (port, lines) = server(KIND).await;
+    let channel = email(&config(port)).expect("valid");
+    for _ in 0..3 {
+        assert_eq!(word(&channel.send(&message("x", "y")).await), "sent");
+    }
+    let lines = lines.lock().expect("lock").clone();
+    let count = |start: &str| lines.iter().filter(|l| l.starts_with(start)).count();
+    assert_eq!((count("EHLO"), count("AUTH"), count("DATA")), (1, 1, 3));
+}
+
+const OAUTH: Script = Script { extensions: &["8BITMIME", "AUTH XOAUTH2"], ..KIND };
+
+#[tokio::test]
+async fn a_token_logs_in_and_a_refused_one_stops_the_channel_with_the_servers_reason() {
+    let oauth = |port| Config { auth: MailAuth::Xoauth2, ..config(port) };
+    let (port, lines) = server(OAUTH).await;
+    assert_eq!(word(&email(&oauth(port)).expect("valid").send(&message("x", "y")).await), "sent");
+    let first = STANDARD.encode(format!("user=me\u{1}auth=Bearer {PASSWORD}\u{1}\u{1}"));
+    assert!(lines.lock().expect("lock").contains(&format!("AUTH XOAUTH2 {first}\r\n")));
+
+    // {"status":"400"} in base64, as Google answers.
+    let (port, lines) = server(Script { auth: "334 eyJzdGF0dXMiOiI0MDAifQ==", ..OAUTH }).await;
+    let error = email(&oauth(port)).expect("valid").send(&message("x", "y")).await.expect_err("refused");
+    assert!(matches!(error, SendError::Refused { .. }), "{error:?}");
+    assert!(
+        error.to_string().contains("token expired") && error.to_string().contains("{\"status\":\"400\"}"),
+        "{error}"
+    );
+    assert!(!lines.lock().expect("lock").concat().contains("MAIL"));
+
+    let (port, lines) = server(KIND).await;
+    assert_eq!(word(&email(&oauth(port)).expect("valid").send(&message("x", "y")).await), "refused");
+    assert!(
+        !lines.lock().expect("lock").concat().contains("AUTH "),
+        "a token is shown to no server that asks for none"
+    );
+}
+
+#[tokio::test]
+async fn a_program_makes_the_token() {
+    let (port, lines) = server(OAUTH).await;
+    let config = |command: &[&str]| Config {
+        auth: MailAuth::Xoauth2,
+        password: None,
+        token_command: Some(command.iter().map(|w| (*w).to_owned()).collect()),
+        ..config(port)
+    };
+    let channel = email(&config(&["/bin/echo", "fresh-token"])).expect("valid");
+    assert_eq!(word(&channel.send(&message("x", "y")).await), "sent");
+    let first = STANDARD.encode("user=me\u{1}auth=Bearer fresh-token\u{1}\u{1}");
+    assert!(lines.lock().expect("lock").contains(&format!("AUTH XOAUTH2 {first}\r\n")));
+    let channel = email(&config(&["/bin/false"])).expect("valid");
+    assert_eq!(word(&channel.send(&message("x", "y")).await), "retry");
+    let error = email(&config(&["echo"])).err().expect("refused").to_string();
+    assert!(error.starts_with("channels.email.token_command: expected the whole path"), "{error}");
+}
+
+#[tokio::test]
+async fn a_firing_comes_with_a_picture_of_the_price() {
+    let (port, lines) = server(KIND).await;
+    let bars: Bars = Arc::new(|_, from, to| {
+        let price = |text: &str| text.parse().expect("a price");
+        let bar = |from, close: &str| bellwether_core::tick::Candle {
+            from,
+            to,
+            open: price(close),
+            high: price(close),
+            low: price(close),
+            close: price(close),
+            session: bellwether_core::tick::Session::default(),
+        };
+        Box::pin(std::future::ready(vec![bar(from, "59990"), bar(from.plus(Span::from_seconds(60)), "60010")]))
+    });
+    let channel = Email::new(&config(port), None, &Hands { bars, ..Hands::default() }).expect("valid");
+    let mut message = message("x", "y");
+    message.notification.about = Some(bellwether_core::notification::About {
+        alert: bellwether_core::alert::AlertId(1),
+        owner: bellwether_core::alert::UserId(1),
+        symbol: "BTC".parse().expect("a symbol"),
+        time: message.fired,
+        price: Some("60010".parse().expect("a price")),
+    });
+    assert_eq!(word(&channel.send(&message).await), "sent");
+    let all = lines.lock().expect("lock").concat();
+    for part in
+        ["multipart/alternative", "multipart/related", "Content-Type: image/png", "Content-ID: <chart>", "iVBORw0KGgo"]
+    {
+        assert!(all.contains(part), "no {part}: {all}");
+    }
+}
+
+#[tokio::test]
+async fn a_test_tells_how_far_it_came() {
+    let (port, _) = server(Script { auth: "535 5.7.8 wrong password", ..KIND }).await;
+    let trace = Trace::on();
+    let error =
+        email(&config(port)).expect("valid").send_traced(&message("x", "y"), &trace).await.expect_err("refused");
+    let steps = trace.ended(false, &error.to_string());
+    let told: Vec<_> = steps.iter().map(|s| (s.step.as_str(), s.ok)).collect();
+    assert_eq!(told, [("resolved", true), ("connected", true), ("greeted", true), ("authenticated", false)]);
+    assert!(steps[3].said.contains("5.7.8 wrong password"), "{steps:?}");
 }

@@ -8,9 +8,13 @@ use bellwether_core::{
     time::{Span, Timestamp},
 };
 use reqwest::{Client, Response, StatusCode, header::RETRY_AFTER, redirect::Policy};
+use tokio::net::TcpStream;
 use url::{Host, Url};
 
-use super::channel::{BoxError, ChannelConfigError};
+use super::{
+    channel::{BoxError, ChannelConfigError},
+    trace::Trace,
+};
 
 /// The most of an answer that is read.
 pub(super) const BODY: usize = 64 * 1024;
@@ -71,6 +75,71 @@ pub(super) fn target_url(key: &str, text: &str) -> Result<Url, ChannelConfigErro
         return Err(problem("no user or password in the address: secrets belong in keys of their own"));
     }
     Ok(url)
+}
+
+/// For a test by hand: whether the target's name is known and its port open, one after the other. The request itself says the
+/// rest, also where these fail: a proxy may know the way.
+pub(super) async fn look_ahead(url: &Url, trace: &Trace) {
+    if !trace.wanted() {
+        return;
+    }
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return };
+    reach(host.trim_matches(['[', ']']), port, trace).await;
+}
+
+/// Resolves a name and opens a connection, both as steps of the trace.
+pub(super) async fn reach(host: &str, port: u16, trace: &Trace) -> Option<TcpStream> {
+    let limit = Duration::from_secs(3);
+    let addresses: Vec<_> = match tokio::time::timeout(limit, tokio::net::lookup_host((host, port))).await {
+        Ok(Ok(found)) => found.collect(),
+        Ok(Err(error)) => {
+            trace.failed("resolved", &format!("{host}: {error}"));
+            return None;
+        }
+        Err(_) => {
+            trace.failed("resolved", &format!("{host}: no answer in time"));
+            return None;
+        }
+    };
+    let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    trace.done("resolved", &format!("{host} is {}", shown.join(", ")));
+    match tokio::time::timeout(limit, TcpStream::connect(&*addresses)).await {
+        Ok(Ok(stream)) => {
+            trace.done("connected", &stream.peer_addr().map_or_else(|e| e.to_string(), |address| address.to_string()));
+            Some(stream)
+        }
+        Ok(Err(error)) => {
+            trace.failed("connected", &format!("port {port}: {error}"));
+            None
+        }
+        Err(_) => {
+            trace.failed("connected", &format!("port {port}: no answer in time"));
+            None
+        }
+    }
+}
+
+/// What the request showed of TLS, and that it was answered, as steps of the trace.
+pub(super) fn looked_at(url: &Url, asked: &Result<Response, reqwest::Error>, trace: &Trace) {
+    match asked {
+        Ok(response) => {
+            if url.scheme() == "https" {
+                trace.done("TLS", "the certificate is good");
+            }
+            trace.done("asked", &format!("answered in {:?}", response.version()));
+        }
+        Err(error) if url.scheme() == "https" && error.is_connect() => trace.failed("TLS", &innermost(error)),
+        Err(error) => trace.failed("asked", &plain(error)),
+    }
+}
+
+/// The innermost cause, which names no address.
+fn innermost(error: &reqwest::Error) -> String {
+    let Some(mut cause) = std::error::Error::source(error) else { return plain(error) };
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 /// What went wrong, without the address (it may hold a token) and without anything else from outside.

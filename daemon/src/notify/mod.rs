@@ -2,21 +2,30 @@
 //!
 //! ```text
 //! batches ─▶ group commit (firings, deliveries, evaluator's memory: one transaction) ─▶ events
-//!                                  └─ nudge ─▶ one worker a channel ─▶ desktop, mail, SMS, webhook
+//!                                  └─ nudge ─▶ one worker a channel ─▶ desktop, mail, SMS, webhook, program
 //! ```
 //!
 //! Which rows a firing needs, what is collected, held, limited, and when, core decides (`core/src/delivery/`). The outbox in the store *is* the queue: nothing is sent that is not recorded, and what is recorded is sent after any crash.
 
 mod by_hand;
 mod channel;
+mod chart;
+mod command;
 mod desktop;
+mod desktop_bus;
+mod desktop_chart;
 mod email;
 #[cfg(test)]
 mod fake_http;
+mod hands;
 mod http;
+mod mail_message;
+mod mail_session;
 mod set;
 mod sms;
+mod trace;
 mod webhook;
+mod webhook_template;
 mod worker;
 
 use std::{
@@ -45,7 +54,12 @@ use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::worker::{Shared, Worker};
-pub(crate) use self::{by_hand::ByHand, channel::ChannelConfigError, set::ChannelSet};
+pub(crate) use self::{
+    by_hand::ByHand,
+    channel::ChannelConfigError,
+    hands::{Action, Hands},
+    set::ChannelSet,
+};
 use crate::{
     clock::Clock,
     links::{self, Batch},

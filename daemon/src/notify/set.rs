@@ -18,7 +18,11 @@ use bellwether_core::{
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
-use super::channel::{Channel, ChannelConfigError, Limits, Outgoing, Receipt, SendError, channels};
+use super::{
+    channel::{Channel, ChannelConfigError, Limits, Outgoing, Receipt, SendError, channels},
+    hands::Hands,
+    trace::Trace,
+};
 use crate::{clock::Clock, links::Notice};
 
 /// The same trouble is told once in this time (docs/alerts.md, C10).
@@ -73,8 +77,12 @@ impl Member {
 
     /// One attempt, within the channel's deadline whatever the channel does; a bug in it costs this message and no more.
     pub(super) async fn send(&self, message: &Outgoing) -> Result<Receipt, SendError> {
+        self.send_traced(message, &Trace::off()).await
+    }
+
+    async fn send_traced(&self, message: &Outgoing, trace: &Trace) -> Result<Receipt, SendError> {
         let limits = self.limits;
-        let attempt = AssertUnwindSafe(self.channel.send(message)).catch_unwind();
+        let attempt = AssertUnwindSafe(self.channel.send_traced(message, trace)).catch_unwind();
         match tokio::time::timeout(Duration::from(limits.deadline), attempt).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(SendError::permanent("a bug in this channel: please report it")),
@@ -96,8 +104,8 @@ pub(crate) struct ChannelSet {
 
 impl ChannelSet {
     /// The channels that the configuration describes. Every value is checked, nothing is connected to.
-    pub(crate) fn new(config: &Config, clock: Clock) -> Result<Self, ChannelConfigError> {
-        let channels = channels(config, &clock)?;
+    pub(crate) fn new(config: &Config, clock: Clock, hands: &Hands) -> Result<Self, ChannelConfigError> {
+        let channels = channels(config, &clock, hands)?;
         let limits = |name: &ChannelName| config.channel_limits(name);
         Ok(Self::of(channels, limits, config.user.default_channels.clone(), clock))
     }
@@ -146,19 +154,21 @@ impl ChannelSet {
         ChannelView { name: member.name().clone(), ready, status, default: self.defaults.contains(member.name()) }
     }
 
-    /// Sends one test message, past the outbox, and tells what the other side said. `None`: no channel is called that.
+    /// Sends one test message, past the outbox, and tells step by step what the other side said. `None`: no channel is called that.
     pub(crate) async fn test(&self, name: &ChannelName) -> Option<ChannelTest> {
         let member = self.members.iter().find(|m| m.name() == name)?;
         let body = "This is how a notification of bellwether arrives here. Nothing has happened to any price.";
         let message = Outgoing::message("channel.test", "bellwether: test message", body, self.clock.now());
-        let (accepted, answer) = match member.send(&message).await {
+        let trace = Trace::on();
+        let (accepted, answer) = match member.send_traced(&message, &trace).await {
             Ok(receipt) => (true, receipt.answer),
             Err(error) => (false, error.to_string()),
         };
         if accepted {
             member.set_health(Health::Working);
         }
-        Some(ChannelTest { channel: name.clone(), accepted, answer })
+        let steps = trace.ended(accepted, &answer);
+        Some(ChannelTest { channel: name.clone(), accepted, answer, steps })
     }
 
     /// Looks at each channel that can be looked at without sending.

@@ -18,6 +18,7 @@ use url::Url;
 use super::{
     channel::{Channel, ChannelConfigError, Limits, Outgoing, Receipt, SendError, clean_answer},
     http::{self, Answer},
+    trace::Trace,
 };
 use crate::clock::Clock;
 
@@ -275,6 +276,13 @@ impl Channel for Sms {
     fn target(&self) -> String {
         let to: Vec<String> = self.to.iter().map(|to| format!("…{}", &to[to.len().saturating_sub(4)..])).collect();
         format!("{} through Twilio", to.join(", "))
+    }
+
+    fn send_traced<'a>(&'a self, message: &'a Outgoing, trace: &'a Trace) -> BoxFuture<'a, Result<Receipt, SendError>> {
+        Box::pin(async move {
+            http::look_ahead(&self.messages, trace).await;
+            self.send(message).await
+        })
     }
 
     fn send<'a>(&'a self, message: &'a Outgoing) -> BoxFuture<'a, Result<Receipt, SendError>> {

@@ -5,14 +5,17 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bellwether_core::{
     condition::ChannelName,
-    config::{Webhook as Config, WebhookPreset},
+    config::{Webhook as Config, WebhookMethod, WebhookPreset},
     rate::Allowance,
     text::cut,
     time::Span,
 };
 use futures_util::future::BoxFuture;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use reqwest::{Client, StatusCode, header::CONTENT_TYPE};
+use reqwest::{
+    Client, Method, StatusCode,
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use url::Url;
@@ -20,6 +23,8 @@ use url::Url;
 use super::{
     channel::{Channel, ChannelConfigError, Limits, Outgoing, Receipt, SendError, clean_answer},
     http::{self, Answer},
+    trace::Trace,
+    webhook_template::Template,
 };
 use crate::clock::Clock;
 
@@ -36,6 +41,10 @@ pub(super) struct Webhook {
     key: Option<Vec<u8>>,
     token: Option<String>,
     target: Option<String>,
+    template: Option<Template>,
+    content_type: HeaderValue,
+    method: Method,
+    headers: HeaderMap,
     /// What must not be shown, also where a server echoes it.
     secrets: Vec<String>,
     clock: Clock,
@@ -99,12 +108,27 @@ impl Webhook {
             })?),
             None => None,
         };
+        let own = config.template.is_some() || config.content_type.is_some() || !config.headers.is_empty();
+        if config.preset != WebhookPreset::Standard && (own || config.method != WebhookMethod::Post) {
+            return Err(wrong("preset", "only \"standard\" takes template, content_type, method and headers"));
+        }
+        let kind = config.content_type.as_deref().unwrap_or("application/json");
+        let content_type = HeaderValue::from_str(kind)
+            .ok()
+            .filter(|_| kind.contains('/'))
+            .ok_or_else(|| wrong("content_type", "expected a type such as text/plain; charset=utf-8"))?;
+        let template = match &config.template {
+            Some(source) => Some(Template::new(source, kind).map_err(|e| wrong("template", &e))?),
+            None => None,
+        };
+        let headers = headers(config).map_err(|(name, problem)| wrong(&format!("headers.{name}"), problem))?;
         let client = http::client(&url, DEADLINE).map_err(|e| wrong("url", &e.to_string()))?;
         let secret = config.secret.as_ref().map(|s| s.expose().to_owned());
         let secrets = [Some(config.url.expose().to_owned()), Some(url.to_string()), Some(url.path().to_owned())]
             .into_iter()
             .chain([secret, token.clone()])
             .flatten()
+            .chain(config.headers.values().map(|value| value.expose().to_owned()))
             .chain(url.query().map(str::to_owned))
             .filter(|s| s.len() > 3)
             .chain(parts_that_may_be_tokens(&url))
@@ -118,6 +142,14 @@ impl Webhook {
             key,
             token,
             target,
+            template,
+            content_type,
+            method: match config.method {
+                WebhookMethod::Post => Method::POST,
+                WebhookMethod::Put => Method::PUT,
+                WebhookMethod::Patch => Method::PATCH,
+            },
+            headers,
             secrets,
             clock,
         })
@@ -166,9 +198,16 @@ impl Webhook {
         value.to_string()
     }
 
-    async fn post(&self, message: &Outgoing) -> Result<Receipt, SendError> {
-        let body = self.body(message);
-        let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
+    async fn post(&self, message: &Outgoing, trace: &Trace) -> Result<Receipt, SendError> {
+        http::look_ahead(&self.url, trace).await;
+        let body = match &self.template {
+            Some(template) => {
+                template.render(message).map_err(|e| SendError::permanent(format!("the template {e}")))?
+            }
+            None => self.body(message),
+        };
+        let mut request = self.client.request(self.method.clone(), self.url.clone()).headers(self.headers.clone());
+        request = request.header(CONTENT_TYPE, self.content_type.clone());
         match (self.preset, &self.token) {
             (WebhookPreset::Standard, token) => {
                 let seconds = self.clock.now().as_seconds();
@@ -184,7 +223,9 @@ impl Webhook {
             (WebhookPreset::Gotify, Some(token)) => request = request.header("X-Gotify-Key", token),
             _ => {}
         }
-        let response = request.body(body).send().await.map_err(|e| SendError::retry(http::plain(&e)))?;
+        let asked = request.body(body).send().await;
+        http::looked_at(&self.url, &asked, trace);
+        let response = asked.map_err(|e| SendError::retry(http::plain(&e)))?;
         self.judge(&http::answer(response, self.clock.now()).await)
     }
 
@@ -240,8 +281,29 @@ impl Channel for Webhook {
     }
 
     fn send<'a>(&'a self, message: &'a Outgoing) -> BoxFuture<'a, Result<Receipt, SendError>> {
-        Box::pin(self.post(message))
+        Box::pin(async move { self.post(message, &Trace::off()).await })
     }
+
+    fn send_traced<'a>(&'a self, message: &'a Outgoing, trace: &'a Trace) -> BoxFuture<'a, Result<Receipt, SendError>> {
+        Box::pin(self.post(message, trace))
+    }
+}
+
+/// The user's own headers. Those that the request itself is made of are refused.
+fn headers(config: &Config) -> Result<HeaderMap, (String, &'static str)> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &config.headers {
+        let wrong = |problem| (clean_answer(name, &[]), problem);
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("is no name of a header"))?;
+        let reserved = ["host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade"];
+        if reserved.contains(&key.as_str()) || key.as_str().starts_with("webhook-") {
+            return Err(wrong("is set by bellwether itself"));
+        }
+        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| wrong("contains a control character"))?;
+        value.set_sensitive(true);
+        headers.insert(key, value);
+    }
+    Ok(headers)
 }
 
 /// The parts of an address that a server may repeat alone, and that are long enough to be keys rather than words.

@@ -29,6 +29,10 @@ fn config(url: String, preset: WebhookPreset) -> Config {
         secret: None,
         token: None,
         target: None,
+        template: None,
+        content_type: None,
+        method: WebhookMethod::Post,
+        headers: std::collections::BTreeMap::new(),
         limits: ChannelLimits::default(),
     }
 }
@@ -233,4 +237,60 @@ fn a_status_that_http_does_not_know_is_refused() {
     let answer =
         Answer { status: StatusCode::from_u16(799).expect("a status"), retry_after: None, body: String::new() };
     assert_eq!(word(&channel.judge(&answer)), "permanent");
+}
+
+#[tokio::test]
+async fn a_test_tells_each_step_and_where_it_ended() {
+    let receiver = FakeHttp::start(|_| Play::plain(403, "not you")).await;
+    let webhook =
+        |url: &str| Webhook::new("x", &config(url.to_owned(), WebhookPreset::Standard), clock()).expect("valid");
+    let channel = webhook(&receiver.url);
+    let trace = Trace::on();
+    let error = channel.send_traced(&message("x"), &trace).await.expect_err("403");
+    let steps = trace.ended(false, &error.to_string());
+    let told: Vec<_> = steps.iter().map(|s| (s.step.as_str(), s.ok)).collect();
+    assert_eq!(told, [("resolved", true), ("connected", true), ("asked", true), ("accepted", false)]);
+    assert_eq!(steps[0].said, "127.0.0.1 is 127.0.0.1");
+    assert_eq!(steps[3].said, "403 Forbidden not you");
+
+    let channel = webhook("https://nowhere.invalid/secret-path");
+    let trace = Trace::on();
+    let error = channel.send_traced(&message("x"), &trace).await.expect_err("no such host");
+    let steps = trace.ended(false, &error.to_string());
+    assert!(steps[0].step == "resolved" && !steps[0].ok, "{steps:?}");
+    assert!(!format!("{steps:?}").contains("secret-path"), "{steps:?}");
+}
+
+#[tokio::test]
+async fn a_body_of_ones_own_with_ones_own_headers() {
+    let receiver = receiver(200, "", "").await;
+    let mut config = config(receiver.url.clone(), WebhookPreset::Standard);
+    config.template = Some("{\"say\": {{ title }}, \"text\": {{ data.text }}}".to_owned());
+    config.method = WebhookMethod::Put;
+    config.headers.insert("X-Api-Key".to_owned(), Secret::Value(CANARY.to_owned()));
+    let webhook = |config: &Config| Webhook::new("x", config, clock());
+    let evil = "a \"quote\" </script>";
+    webhook(&config).expect("valid").send(&message(evil)).await.expect("accepted");
+    let request = receiver.requests().remove(0);
+    assert!(request.starts_with("PUT "), "{request}");
+    assert_eq!(header(&request, "x-api-key").as_deref(), Some(CANARY));
+    let value: Value = serde_json::from_str(body(&request)).expect("JSON whatever the note holds");
+    assert_eq!((&value["say"], &value["text"]), (&json!("a title"), &json!(evil)));
+
+    let refused = |change: &dyn Fn(&mut Config)| {
+        let mut config = config.clone();
+        change(&mut config);
+        webhook(&config).err().expect("refused").to_string()
+    };
+    let problem = refused(&|c| c.template = Some("{{ x".to_owned()));
+    assert!(problem.starts_with("channels.webhook.x.template: syntax error"), "{problem}");
+    let problem = refused(&|c| c.content_type = Some("text".to_owned()));
+    assert_eq!(problem, "channels.webhook.x.content_type: expected a type such as text/plain; charset=utf-8");
+    let problem = refused(&|c| drop(c.headers.insert("Host".to_owned(), Secret::Value("x".to_owned()))));
+    assert_eq!(problem, "channels.webhook.x.headers.Host: is set by bellwether itself");
+    let problem = refused(&|c| c.preset = WebhookPreset::Slack);
+    assert_eq!(
+        problem,
+        "channels.webhook.x.preset: only \"standard\" takes template, content_type, method and headers"
+    );
 }

@@ -323,6 +323,12 @@ impl App {
         [flash, self.toasts.next_change(), past].into_iter().flatten().min()
     }
 
+    /// Shows the chart of this instrument, also before its first price.
+    pub(crate) fn open_chart(&mut self, symbol: Symbol) {
+        self.watch.put(symbol);
+        self.screen = Screen::Chart;
+    }
+
     /// The instrument under the cursor.
     pub(crate) fn selected(&self) -> Option<Symbol> {
         self.watch.of(&self.rows)

@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal as _;
 
+use bellwether_core::catalog::Catalog;
+
 use crate::{
     cli::Global,
     client::stream::Reconnect,
@@ -13,8 +15,23 @@ use crate::{
     runtime::{self, DashboardOptions},
 };
 
-/// Opens the dashboard.
-pub(super) fn run(global: &Global) -> anyhow::Result<()> {
+/// Opens the dashboard, on the chart of this instrument where one is named.
+pub(super) fn run(global: &Global, chart: Option<&str>) -> anyhow::Result<()> {
+    let catalog = Catalog::builtin();
+    let chart = match chart {
+        Some(name) => Some(
+            catalog
+                .resolve(name)
+                .map_err(|_| {
+                    UserError::with_hint(
+                        format!("there is no instrument `{}`", bellwether_core::text::sanitize(name)),
+                        "`bellwether instruments` lists them",
+                    )
+                })?
+                .symbol,
+        ),
+        None => None,
+    };
     needs_a_terminal()?;
     let folders = Folders::find(global)?;
     on_a_runtime(async {
@@ -33,6 +50,7 @@ pub(super) fn run(global: &Global) -> anyhow::Result<()> {
             readonly: global.readonly,
             reconnect: reconnect(&folders),
             timezone: timezone(global, &folders),
+            chart,
         };
         runtime::run(options).await?;
         out::note(

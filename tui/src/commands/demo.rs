@@ -57,6 +57,7 @@ async fn show(global: &Global, folders: &Folders, file: DaemonFile) -> anyhow::R
         readonly: global.readonly,
         reconnect: reconnect(folders),
         timezone: timezone(global, folders),
+        chart: None,
     })
     .await
 }

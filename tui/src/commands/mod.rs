@@ -21,7 +21,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     let global = cli.global;
     match cli.command {
         None if global.demo => demo::run(&global),
-        None => dashboard::run(&global),
+        None => dashboard::run(&global, cli.chart.as_deref()),
         Some(Command::Demo) => demo::run(&global),
         Some(Command::Daemon(args)) => daemon::run(&global, &args),
         Some(Command::Add { line }) => wait(alerts::add(&global, &line)),

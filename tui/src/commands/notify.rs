@@ -22,6 +22,13 @@ pub(super) async fn test(global: &Global, channel: &str) -> anyhow::Result<()> {
     if global.json {
         out::json(&tested)?;
     }
+    if !global.json {
+        let mut table = Table::new(&[("STEP", Align::Left), ("RESULT", Align::Left), ("SAID", Align::Left)]);
+        for step in &tested.steps {
+            table.row([step.step.clone(), if step.ok { "ok" } else { "failed" }.to_owned(), step.said.clone()]);
+        }
+        table.print()?;
+    }
     if tested.accepted {
         if !global.json {
             out::line(&format!("{}: accepted: {}", tested.channel, tested.answer))?;
