@@ -158,6 +158,10 @@ pub enum FeedId {
     Coingecko,
     /// Yahoo Finance, batched polling.
     Yahoo,
+    /// Finnhub, WebSocket trades of US stocks, with a key.
+    Finnhub,
+    /// Twelve Data, exchange rates now and then, with a key.
+    Twelvedata,
     /// The market of `bellwether demo`.
     Simulated,
     /// Ticks read from a file.
@@ -173,6 +177,8 @@ impl FeedId {
             Self::Binance => "binance",
             Self::Coingecko => "coingecko",
             Self::Yahoo => "yahoo",
+            Self::Finnhub => "finnhub",
+            Self::Twelvedata => "twelvedata",
             Self::Simulated => "simulated",
             Self::Tape => "tape",
         }

@@ -180,6 +180,10 @@ pub struct Feeds {
     pub coingecko: Coingecko,
     /// Yahoo Finance.
     pub yahoo: Yahoo,
+    /// Finnhub, on only with a key.
+    pub finnhub: Finnhub,
+    /// Twelve Data, on only with a key.
+    pub twelvedata: Twelvedata,
     /// The simulated market, on only in the demo.
     pub simulated: Simulated,
     /// A recording that is played instead of all other feeds.
@@ -337,6 +341,38 @@ impl Default for Yahoo {
                 "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
             ],
         }
+    }
+}
+
+/// `[feeds.finnhub]`: used where a key is set.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Finnhub {
+    /// The key that Finnhub gave. Absent: the feed is off.
+    pub api_key: Option<Secret>,
+    /// The WebSocket's address, without the key.
+    pub ws_url: String,
+}
+
+impl Default for Finnhub {
+    fn default() -> Self {
+        Self { api_key: None, ws_url: "wss://ws.finnhub.io".to_owned() }
+    }
+}
+
+/// `[feeds.twelvedata]`: used where a key is set.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Twelvedata {
+    /// The key that Twelve Data gave. Absent: the feed is off.
+    pub api_key: Option<Secret>,
+    /// Where the API lives.
+    pub base_url: String,
+}
+
+impl Default for Twelvedata {
+    fn default() -> Self {
+        Self { api_key: None, base_url: "https://api.twelvedata.com".to_owned() }
     }
 }
 
@@ -860,6 +896,8 @@ impl Config {
             (FeedId::Binance, self.feeds.binance.enabled),
             (FeedId::Coingecko, self.feeds.coingecko.enabled),
             (FeedId::Yahoo, self.feeds.yahoo.enabled),
+            (FeedId::Finnhub, self.feeds.finnhub.api_key.is_some()),
+            (FeedId::Twelvedata, self.feeds.twelvedata.api_key.is_some()),
         ]
         .into_iter()
         .filter_map(|(feed, enabled)| enabled.then_some(feed))
@@ -874,6 +912,12 @@ impl Config {
         }
         if let Some(secret) = &mut self.feeds.coingecko.api_key {
             secrets.push(("feeds.coingecko.api_key".to_owned(), secret));
+        }
+        if let Some(secret) = &mut self.feeds.finnhub.api_key {
+            secrets.push(("feeds.finnhub.api_key".to_owned(), secret));
+        }
+        if let Some(secret) = &mut self.feeds.twelvedata.api_key {
+            secrets.push(("feeds.twelvedata.api_key".to_owned(), secret));
         }
         if let Some(secret) = self.channels.email.as_mut().and_then(|email| email.password.as_mut()) {
             secrets.push(("channels.email.password".to_owned(), secret));

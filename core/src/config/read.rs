@@ -53,6 +53,7 @@ impl Config {
     }
 
     /// Settings whose values cannot be meant.
+    #[expect(clippy::too_many_lines, reason = "a list: each setting that can be wrong, and what to write instead")]
     pub fn senseless(&self) -> Vec<Senseless> {
         let mut found = Vec::new();
         let mut wrong = |key: &str, message: &str| {
@@ -129,6 +130,8 @@ impl Config {
             ("feeds.binance.ws_url", &self.feeds.binance.ws_url, ["wss", "ws"]),
             ("feeds.binance.base_url", &self.feeds.binance.base_url, ["https", "http"]),
             ("feeds.yahoo.ws_url", &self.feeds.yahoo.ws_url, ["wss", "ws"]),
+            ("feeds.finnhub.ws_url", &self.feeds.finnhub.ws_url, ["wss", "ws"]),
+            ("feeds.twelvedata.base_url", &self.feeds.twelvedata.base_url, ["https", "http"]),
             ("feeds.coingecko.base_url", &self.feeds.coingecko.base_url, ["https", "http"]),
             ("feeds.yahoo.base_url", &self.feeds.yahoo.base_url, ["https", "http"]),
         ] {

@@ -75,6 +75,8 @@ fn the_example_names_every_key_and_its_optional_lines_are_valid() {
         "feeds.binance",
         "feeds.coingecko",
         "feeds.yahoo",
+        "feeds.finnhub",
+        "feeds.twelvedata",
         "feeds.simulated",
         "feeds.tape",
         "channels",

@@ -6,6 +6,8 @@
 //!  kraken/      (WebSocket)   │
 //!  coingecko.rs (polled)      ├─ parse ─▶ Link ─▶ news ─▶ desk/ ─▶ observations ─▶ evaluate
 //!  yahoo/       (both ways)   │                             └───▶ events (FeedStatus) ─▶ hub
+//!  finnhub.rs   (WebSocket)   │
+//!  twelvedata.rs (polled)     │
 //!  simulated.rs (no network)  │
 //!  tape.rs      (a recording) ┘
 //!  supervise.rs runs each of them, waits after a failure, and runs it again; the polled ones ask by crate::provider;
@@ -23,6 +25,7 @@ mod codes;
 mod coinbase;
 mod coingecko;
 pub(crate) mod desk;
+mod finnhub;
 mod kraken;
 mod scan;
 pub(crate) mod simulated;
@@ -31,6 +34,7 @@ mod supervise;
 pub(crate) mod tape;
 #[cfg(test)]
 mod test_support;
+mod twelvedata;
 mod wire;
 mod yahoo;
 
@@ -132,6 +136,16 @@ pub(crate) fn assign(config: &Config, catalog: &Catalog) -> Assigned {
     let count = catalog.instruments().len();
     let mut assigned = Assigned::default();
     for instrument in catalog.instruments() {
+        let mut instrument = instrument.clone();
+        for (feed, code, most) in [
+            (FeedId::Finnhub, finnhub::code(&instrument), finnhub::MOST),
+            (FeedId::Twelvedata, twelvedata::code(&instrument), twelvedata::MOST),
+        ] {
+            let room = assigned.feeds.get(&feed).is_none_or(|taken| taken.len() < most);
+            if let Some(code) = code.filter(|_| room && enabled.contains(&feed)) {
+                prefer(&mut instrument, feed, code);
+            }
+        }
         let feeds: Vec<FeedId> = if config.is_simulated() {
             enabled.clone()
         } else {
@@ -139,12 +153,11 @@ pub(crate) fn assign(config: &Config, catalog: &Catalog) -> Assigned {
                 p.feed == FeedId::Binance && config.feeds.binance.stand_in_for.contains(&instrument.symbol)
             };
             let usable =
-                |p: &&ProviderCode| enabled.contains(&p.feed) && (quotes_in_its_currency(instrument, p) || allowed(p));
+                |p: &&ProviderCode| enabled.contains(&p.feed) && (quotes_in_its_currency(&instrument, p) || allowed(p));
             instrument.providers.iter().filter(usable).map(|p| p.feed).collect()
         };
         let candidates: Vec<Candidate> =
-            feeds.into_iter().map(|feed| candidate(instrument, feed, config, count)).collect();
-        let mut instrument = instrument.clone();
+            feeds.into_iter().map(|feed| candidate(&instrument, feed, config, count)).collect();
         if let Some(first) = candidates.first() {
             first.setup.apply(&mut instrument);
         }
@@ -157,11 +170,18 @@ pub(crate) fn assign(config: &Config, catalog: &Catalog) -> Assigned {
     assigned
 }
 
+/// A feed that somebody got a key for goes before those of the catalogue. Its code is derived, unless the catalogue names one.
+fn prefer(instrument: &mut Instrument, feed: FeedId, code: String) {
+    if instrument.code_at(feed).is_none() {
+        instrument.providers.insert(0, ProviderCode { feed, code });
+    }
+}
+
 fn candidate(instrument: &Instrument, feed: FeedId, config: &Config, instruments: usize) -> Candidate {
     let mut set = instrument.clone();
     set_up(&mut set, feed, config, instruments);
-    // Yahoo's streamer says nothing of quiet instruments, so that silence of seconds proves nothing.
-    let streams = !matches!(feed, FeedId::Coingecko | FeedId::Yahoo);
+    // Yahoo's streamer and Finnhub say nothing of quiet instruments, so that silence of seconds proves nothing.
+    let streams = !matches!(feed, FeedId::Coingecko | FeedId::Yahoo | FeedId::Finnhub | FeedId::Twelvedata);
     Candidate { feed, streams, setup: Setup::of(&set) }
 }
 
@@ -170,8 +190,10 @@ fn quotes_in_its_currency(instrument: &Instrument, provider: &ProviderCode) -> b
     let currency = instrument.currency.as_str();
     match provider.feed {
         FeedId::Binance => provider.code.ends_with(currency),
-        FeedId::Kraken | FeedId::Coinbase => provider.code.rsplit(['/', '-']).next() == Some(currency),
-        FeedId::Coingecko => currency == "USD",
+        FeedId::Kraken | FeedId::Coinbase | FeedId::Twelvedata => {
+            provider.code.rsplit(['/', '-']).next() == Some(currency)
+        }
+        FeedId::Coingecko | FeedId::Finnhub => currency == "USD",
         // Its answers name the currency, and another one is refused.
         FeedId::Yahoo | FeedId::Simulated | FeedId::Tape => true,
     }
@@ -201,6 +223,16 @@ fn set_up(instrument: &mut Instrument, feed: FeedId, config: &Config, instrument
             polled(instrument, config.feeds.coingecko.interval.max(Span::from_seconds(75)));
         }
         FeedId::Yahoo => polled(instrument, config.feeds.yahoo.interval.max(YAHOO_INTERVAL)),
+        FeedId::Finnhub => {
+            instrument.delay = Span::ZERO;
+            instrument.stale_after = finnhub::STALE_AFTER;
+            // Single trades, reported by anybody: one far away from all others happens.
+            instrument.outlier_pct = Some(finnhub::OUTLIER_PCT);
+        }
+        FeedId::Twelvedata => {
+            instrument.delay = Span::ZERO;
+            polled(instrument, twelvedata::interval(twelvedata::MOST));
+        }
         FeedId::Simulated => {
             instrument.delay = Span::ZERO;
             instrument.stale_after = simulated::stale_after(config.feeds.simulated.rate, instruments);
@@ -241,6 +273,10 @@ pub(crate) fn start(
                 let provider = context.providers.yahoo.clone();
                 let feed = yahoo::Yahoo::new(&config.feeds.yahoo, interval, instruments, provider);
                 Feed::Yahoo(Box::new(feed))
+            }
+            FeedId::Finnhub => Feed::Finnhub(finnhub::Finnhub::new(&config.feeds.finnhub, instruments)),
+            FeedId::Twelvedata => {
+                Feed::Twelvedata(twelvedata::Twelvedata::new(instruments, context.providers.twelvedata.clone()))
             }
             FeedId::Simulated => {
                 Feed::Simulated(Box::new(simulated::Simulated::new(&config.feeds.simulated, instruments)))

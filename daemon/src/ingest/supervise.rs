@@ -24,9 +24,11 @@ use super::{
     coinbase::Coinbase,
     coingecko::Coingecko,
     desk::{News, Split, What, Whom},
+    finnhub::Finnhub,
     kraken::Kraken,
     simulated::Simulated,
     tape::Tape,
+    twelvedata::Twelvedata,
     yahoo::Yahoo,
 };
 pub(super) use crate::provider::{Wait, clean, describe, jittered};
@@ -41,6 +43,8 @@ pub(super) enum Feed {
     Binance(Binance),
     Coingecko(Coingecko),
     Yahoo(Box<Yahoo>),
+    Finnhub(Finnhub),
+    Twelvedata(Twelvedata),
     Simulated(Box<Simulated>),
     Tape(Tape),
     /// A parser with a fault, to show that it ends no more than its own connection.
@@ -57,6 +61,8 @@ impl Feed {
             Self::Binance(feed) => feed.run(link).await,
             Self::Coingecko(feed) => feed.run(link).await,
             Self::Yahoo(feed) => feed.run(link).await,
+            Self::Finnhub(feed) => feed.run(link).await,
+            Self::Twelvedata(feed) => feed.run(link).await,
             Self::Simulated(feed) => feed.run(link).await,
             Self::Tape(feed) => feed.run(link).await,
             #[cfg(test)]

@@ -69,7 +69,7 @@ struct Shared {
     feed: FeedId,
     /// Without one, why: an address that cannot be used is told to whoever asks.
     client: Result<Client, Trouble>,
-    key: Option<(&'static str, Secret)>,
+    key: Option<(Place, Secret)>,
     /// Presented in turn, the next one after a refusal; none: the program's own.
     user_agents: Vec<String>,
     agent: AtomicUsize,
@@ -78,14 +78,23 @@ struct Shared {
     clock: Clock,
 }
 
+/// Where a key goes in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A header of that name.
+    Header(&'static str),
+    /// A parameter of that name, behind all others.
+    Query(&'static str),
+}
+
 /// What a provider is made of.
 pub(crate) struct Setup {
     /// Who it is.
     pub(crate) feed: FeedId,
     /// Below which address everything is asked.
     pub(crate) base: String,
-    /// A header with a key.
-    pub(crate) key: Option<(&'static str, Secret)>,
+    /// A key, and where it goes.
+    pub(crate) key: Option<(Place, Secret)>,
     /// What to present oneself as, in turn.
     pub(crate) user_agents: Vec<String>,
     /// How many requests may go out at once, and how often one more.
@@ -167,7 +176,11 @@ impl Provider {
         self.banned().map_or(Ok(()), Err)?;
         self.sign(&mut headers)?;
         let now = shared.clock.now();
-        let raw = client.get(path, query, headers, now).await?;
+        let mut query = query.to_vec();
+        if let Some((Place::Query(name), key)) = &shared.key {
+            query.push((name, key.expose()));
+        }
+        let raw = client.get(path, &query, headers, now).await?;
         let said = said::said(shared.feed, &raw.body).map(|said| self.without_key(&said));
         if let Verdict::Ban(least) = ban::verdict(&raw, said.as_deref()) {
             shared.agent.fetch_add(1, Ordering::Relaxed);
@@ -183,7 +196,7 @@ impl Provider {
     }
 
     fn sign(&self, headers: &mut HeaderMap) -> Result<(), Trouble> {
-        if let Some((name, key)) = &self.shared.key {
+        if let Some((Place::Header(name), key)) = &self.shared.key {
             let mut value = HeaderValue::from_str(key.expose()).map_err(|_| {
                 let text = format!("api_key of feeds.{} holds characters that no key has", self.shared.feed);
                 Trouble::refused(text, None)
@@ -226,6 +239,8 @@ pub(crate) struct Providers {
     pub(crate) coingecko: Provider,
     /// Yahoo Finance.
     pub(crate) yahoo: Provider,
+    /// Twelve Data.
+    pub(crate) twelvedata: Provider,
 }
 
 impl Providers {
@@ -265,6 +280,7 @@ impl Providers {
             binance: make(plain(FeedId::Binance, &config.feeds.binance.base_url, 10, 100)),
             coingecko: make(coingecko(&config.feeds.coingecko)),
             yahoo: make(yahoo(&config.feeds.yahoo)),
+            twelvedata: make(twelvedata(&config.feeds.twelvedata)),
         }
     }
 
@@ -276,7 +292,8 @@ impl Providers {
             FeedId::Binance => Some(&self.binance),
             FeedId::Coingecko => Some(&self.coingecko),
             FeedId::Yahoo => Some(&self.yahoo),
-            FeedId::Simulated | FeedId::Tape => None,
+            FeedId::Twelvedata => Some(&self.twelvedata),
+            FeedId::Finnhub | FeedId::Simulated | FeedId::Tape => None,
         }
     }
 }
@@ -294,7 +311,7 @@ fn coingecko(config: &config::Coingecko) -> Setup {
     Setup {
         feed: FeedId::Coingecko,
         base: if pro { COINGECKO_PRO.to_owned() } else { config.base_url.clone() },
-        key: header.zip(config.api_key.clone()),
+        key: header.map(Place::Header).zip(config.api_key.clone()),
         user_agents: Vec::new(),
         budget: (5, each.min(Span::from_micros(config.interval.as_micros() / 2))),
     }
@@ -312,5 +329,16 @@ fn yahoo(config: &config::Yahoo) -> Setup {
         key: None,
         user_agents,
         budget: (8, Span::from_millis(12_500)),
+    }
+}
+
+/// A call takes up to eight credits, and there are eight a minute.
+fn twelvedata(config: &config::Twelvedata) -> Setup {
+    Setup {
+        feed: FeedId::Twelvedata,
+        base: config.base_url.clone(),
+        key: config.api_key.clone().map(|key| (Place::Query("apikey"), key)),
+        user_agents: Vec::new(),
+        budget: (1, Span::from_seconds(61)),
     }
 }

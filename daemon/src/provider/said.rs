@@ -21,7 +21,8 @@ pub(super) fn said(feed: FeedId, body: &str) -> Option<String> {
         FeedId::Binance => binance(body),
         FeedId::Coingecko => coingecko(body),
         FeedId::Yahoo => yahoo(body),
-        FeedId::Simulated | FeedId::Tape => None,
+        FeedId::Twelvedata => twelvedata(body),
+        FeedId::Finnhub | FeedId::Simulated | FeedId::Tape => None,
     }
 }
 
@@ -73,6 +74,19 @@ fn yahoo(body: &str) -> Option<String> {
     let outer: BTreeMap<String, Inner> = serde_json::from_str(body).ok()?;
     let error = outer.into_values().find_map(|inner| inner.error)?;
     Some(clean(&format!("{} {}", error.code.unwrap_or_default(), error.description.unwrap_or_default())))
+}
+
+/// `{"code":429,"message":"You have run out of API credits for the current minute…","status":"error"}`, under HTTP 429 or 200.
+fn twelvedata(body: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        code: i64,
+        #[serde(borrow)]
+        message: Cow<'a, str>,
+    }
+    let body: Body<'_> = serde_json::from_str(body).ok()?;
+    let hint = if matches!(body.code, 401 | 403) { " (set feeds.twelvedata.api_key)" } else { "" };
+    Some(format!("{}{hint}", clean(&format!("{} {}", body.code, body.message))))
 }
 
 /// `{"status":{"error_code":429,"error_message":"You've exceeded the Rate Limit. …"}}`,
@@ -136,6 +150,13 @@ mod tests {
                 Some("10010 x (feeds.coingecko.plan does not fit the key)"),
             ),
             (FeedId::Coingecko, "<html>", None),
+            (
+                FeedId::Twelvedata,
+                r#"{"code":401,"message":"x","status":"error"}"#,
+                Some("401 x (set feeds.twelvedata.api_key)"),
+            ),
+            (FeedId::Twelvedata, r#"{"code":429,"message":"y","status":"error"}"#, Some("429 y")),
+            (FeedId::Twelvedata, r#"{"EUR/USD":{"price":"1.08502"}}"#, None),
             (FeedId::Tape, "{}", None),
         ] {
             assert_eq!(said(feed, body).as_deref(), expected, "{feed}: {body}");

@@ -57,7 +57,7 @@ pub(super) fn reach(feed: FeedId, instrument: &Instrument, length: Span, now: Ti
             HOUR => back(729),
             _ => Some(Timestamp::default()),
         },
-        FeedId::Simulated | FeedId::Tape => None,
+        FeedId::Finnhub | FeedId::Twelvedata | FeedId::Simulated | FeedId::Tape => None,
     }
 }
 
@@ -77,7 +77,9 @@ pub(super) async fn page(
         FeedId::Binance => binance::page(provider, code, length, wanted, priority).await,
         FeedId::Coingecko => coingecko::page(provider, code, instrument, length, wanted, priority, now).await,
         FeedId::Yahoo => yahoo::page(provider, code, instrument, length, wanted, priority).await,
-        FeedId::Simulated | FeedId::Tape => Err(Trouble::refused("it keeps no history", None)),
+        FeedId::Finnhub | FeedId::Twelvedata | FeedId::Simulated | FeedId::Tape => {
+            Err(Trouble::refused("it keeps no history", None))
+        }
     }
 }
 

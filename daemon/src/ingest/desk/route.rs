@@ -226,7 +226,11 @@ impl Route {
         }
         let used = &self.legs[self.in_use];
         let (next, why) = if let Some(why) = used.fault(&line(used.candidate.feed), now) {
-            (self.legs.iter().position(|leg| leg.good_since.is_some())?, why)
+            let known = |leg: &Leg| line(leg.candidate.feed).live && leg.latest.is_some() && !leg.lost;
+            // While its market rests, a feed that brings trades alone has no price at all: an old one of another is better.
+            let nothing = !used.candidate.streams && used.latest.is_none();
+            let fit = self.legs.iter().position(|leg| leg.good_since.is_some());
+            (fit.or_else(|| self.legs.iter().position(known).filter(|_| nothing))?, why)
         } else {
             let proven = |leg: &Leg| leg.good_since.is_some_and(|since| now.steady.since(since) >= PROOF);
             (self.legs[..self.in_use].iter().position(proven)?, Why::Better)
@@ -298,15 +302,18 @@ mod tests {
     }
 
     fn world() -> World {
+        world_of([(Coinbase, true, 60), (Kraken, true, 60), (Coingecko, false, 300)])
+    }
+
+    fn world_of<const N: usize>(candidates: [(FeedId, bool, i64); N]) -> World {
         let setup = |stale| Setup {
             stale_after: Span::from_seconds(stale),
             delay: Span::ZERO,
             outlier_pct: None,
             outlier_window: Span::ZERO,
         };
-        let candidates = [(Coinbase, true, 60), (Kraken, true, 60), (Coingecko, false, 300)]
-            .map(|(feed, streams, stale)| Candidate { feed, streams, setup: setup(stale) });
-        let mut world = World { route: Route::new(&candidates).expect("three"), lines: BTreeMap::new(), seconds: 0 };
+        let candidates = candidates.map(|(feed, streams, stale)| Candidate { feed, streams, setup: setup(stale) });
+        let mut world = World { route: Route::new(&candidates).expect("some"), lines: BTreeMap::new(), seconds: 0 };
         let line = Line::new(world.now());
         world.lines = candidates.iter().map(|c| (c.feed, line)).collect();
         world
@@ -375,6 +382,26 @@ mod tests {
         world.tick(Kraken);
         assert_eq!(world.review(), Some((Coinbase, Kraken, Why::Lost)));
         assert_eq!(world.route.instead().map(|(feed, _)| feed), Some(Coinbase));
+    }
+
+    #[test]
+    fn while_a_feed_of_trades_has_none_the_last_known_price_of_another_is_taken() {
+        use FeedId::{Finnhub, Yahoo};
+        let mut world = world_of([(Finnhub, false, 120), (Yahoo, false, 360)]);
+        world.say(Finnhub, FeedState::Live);
+        world.say(Yahoo, FeedState::Live);
+        let friday = Timestamp::from_seconds(1_795_300_000 - 86_400);
+        let price = "270".parse().expect("a price");
+        let tick = Tick::new("AAPL".parse().expect("a symbol"), price, Yahoo, friday);
+        world.route.tick(Yahoo, &tick, world.now());
+        world.seconds = 60;
+        assert_eq!(world.review(), None, "a trade may come yet");
+        world.seconds = 121;
+        assert_eq!(world.review(), Some((Finnhub, Yahoo, Why::Silent)));
+        world.seconds = 122;
+        assert_eq!(world.review(), None);
+        world.tick(Finnhub);
+        assert_eq!(world.review(), Some((Yahoo, Finnhub, Why::Stale)), "the market is open again");
     }
 
     #[test]

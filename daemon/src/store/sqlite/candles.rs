@@ -207,6 +207,8 @@ const fn source_number(source: Option<FeedId>) -> i64 {
         Some(FeedId::Binance) => 3,
         Some(FeedId::Coingecko) => 4,
         Some(FeedId::Yahoo) => 5,
+        Some(FeedId::Finnhub) => 6,
+        Some(FeedId::Twelvedata) => 7,
     }
 }
 
@@ -217,6 +219,8 @@ const fn source(number: i64) -> Option<FeedId> {
         3 => Some(FeedId::Binance),
         4 => Some(FeedId::Coingecko),
         5 => Some(FeedId::Yahoo),
+        6 => Some(FeedId::Finnhub),
+        7 => Some(FeedId::Twelvedata),
         _ => None,
     }
 }
