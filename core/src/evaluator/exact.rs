@@ -236,6 +236,18 @@ pub(super) fn key(price: Decimal) -> i64 {
     if mantissa < 0 { -key } else { key }
 }
 
+/// The key from which on prices are higher than this one by more than keys can tell; its own where keys end (from about 3.4e20 on).
+pub(super) fn key_above(price: Decimal) -> i64 {
+    let own = key(price);
+    if own < key(Decimal::MAX) { own + 1 } else { own }
+}
+
+/// The same downward.
+pub(super) fn key_below(price: Decimal) -> i64 {
+    let own = key(price);
+    if own > key(Decimal::MIN) { own - 1 } else { own }
+}
+
 const SMALL_POWERS: [u64; 19] = {
     let mut powers = [1; 19];
     let mut i = 1;

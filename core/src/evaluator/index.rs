@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{
     admission::Market,
-    exact::{Threshold, Value, key},
+    exact::{Threshold, Value, key, key_above, key_below},
     levels::Levels,
     slot::Subject,
     state::{Leg, Life, TermMemory, pause_between},
@@ -228,7 +228,7 @@ fn move_plan(condition: &Condition, remembered: &TermMemory, track: &Track) -> O
             let zone = Zone::percent(sign, percent, Value::price(low), Value::price(high));
             let (falls, rises) = (sign != Sign::Plus, sign != Sign::Minus);
             // A price that is beyond an extreme by less than keys can tell moves the threshold by less than its slack.
-            (zone, falls.then(|| key(high) + 1), rises.then(|| key(low) - 1))
+            (zone, falls.then(|| key_above(high)), rises.then(|| key_below(low)))
         }
         _ => return None,
     };
