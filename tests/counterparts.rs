@@ -172,7 +172,8 @@ async fn no_password_is_told_to_a_server_that_cannot_be_trusted() {
         email(&server, "SMTP_PORT", "starttls", &address("wrong")).with("channels.email", "password = \"wrong\"");
     let (lab, daemon, _exchange) = waiting(wrong, &[]).await;
     let said = lab.run(["notify", "test", "email"]).await;
-    assert!(said.refused().contains("535"), "{said:?}");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("535") && said.out.contains("authenticated  failed"), "{said:?}");
     daemon.stop().await;
 }
 

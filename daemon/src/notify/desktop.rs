@@ -159,7 +159,7 @@ impl Buttons {
         shown.iter().find(|(known, _)| *known == id).map(|(_, about)| *about)
     }
 
-    /// The message as the bus takes it: the summary is plain text, the body is escaped where it is read as markup.
+    /// The message as the bus takes it: the summary is plain text, the body is escaped where it is said to be read as markup.
     fn card(&self, message: &Outgoing, shower: &Shower, expire: i32) -> Card {
         let low_bits = u32::try_from(message.number.rem_euclid(0x1_0000)).unwrap_or_default();
         let told = &message.notification;
@@ -171,7 +171,7 @@ impl Buttons {
         Card {
             replaces: TAGS | low_bits,
             summary: told.title.clone(),
-            body: if shower.can("body-markup") { escape(&told.body) } else { told.body.clone() },
+            body: if shower.can("body-markup") { escape(&told.body) } else { harmless(&told.body) },
             actions,
             critical: message.urgent,
             transient: false,
@@ -206,6 +206,17 @@ impl Buttons {
         let tag = format!("bellwether-answer-{id}");
         Some(Card { replaces: 0, summary, body, tag, transient: true, expire: ANSWER_SHOWN, ..Card::default() })
     }
+}
+
+/// The text without what anybody would take for markup: some desktops read it although they do not say so (dunst).
+fn harmless(text: &str) -> String {
+    let look_alike = |c| match c {
+        '<' => '\u{2039}',
+        '>' => '\u{203a}',
+        '&' => '\u{ff06}',
+        c => c,
+    };
+    text.chars().map(look_alike).collect()
 }
 
 #[cfg(test)]

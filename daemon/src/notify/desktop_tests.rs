@@ -94,8 +94,8 @@ async fn markup_is_shown_as_text_and_a_repeat_replaces() {
     channel.send(&evil).await.expect("shown");
     assert_eq!(
         shown.lock().expect("lock")[0].body,
-        "<img src=x> <a href=y>\u{fffd}]0;z\u{fffd}",
-        "nobody reads markup"
+        "\u{2039}img src=x\u{203a} \u{2039}a href=y\u{203a}\u{fffd}]0;z\u{fffd}",
+        "harmless whether it is read as markup or not"
     );
 }
 
