@@ -143,7 +143,7 @@ pub(crate) fn assign(config: &Config, catalog: &Catalog) -> Assigned {
         ] {
             let room = assigned.feeds.get(&feed).is_none_or(|taken| taken.len() < most);
             if let Some(code) = code.filter(|_| room && enabled.contains(&feed)) {
-                prefer(&mut instrument, feed, code);
+                enlist(&mut instrument, feed, code);
             }
         }
         let feeds: Vec<FeedId> = if config.is_simulated() {
@@ -170,10 +170,12 @@ pub(crate) fn assign(config: &Config, catalog: &Catalog) -> Assigned {
     assigned
 }
 
-/// A feed that somebody got a key for goes before those of the catalogue. Its code is derived, unless the catalogue names one.
-fn prefer(instrument: &mut Instrument, feed: FeedId, code: String) {
+/// Adds a feed that somebody got a key for: one that streams goes before those of the catalogue, one that is asked now and then
+/// behind them. Its code is derived, unless the catalogue names one.
+fn enlist(instrument: &mut Instrument, feed: FeedId, code: String) {
     if instrument.code_at(feed).is_none() {
-        instrument.providers.insert(0, ProviderCode { feed, code });
+        let place = if feed == FeedId::Finnhub { 0 } else { instrument.providers.len() };
+        instrument.providers.insert(place, ProviderCode { feed, code });
     }
 }
 

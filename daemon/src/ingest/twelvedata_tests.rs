@@ -53,12 +53,12 @@ fn start(desk: &Desk, base: &str, symbols: &[&str]) {
 }
 
 #[test]
-fn with_a_key_currencies_come_from_twelve_data_as_far_as_its_credits_go() {
+fn with_a_key_currencies_have_a_reserve_as_far_as_its_credits_go() {
     let assigned = assign(&config("http://127.0.0.1:1"), &Catalog::builtin());
     let of = |symbol: &str| -> Vec<FeedId> {
         assigned.candidates[&symbol.parse().expect("a symbol")].iter().map(|c| c.feed).collect()
     };
-    assert_eq!(of("EURUSD"), [FeedId::Twelvedata, FeedId::Yahoo]);
+    assert_eq!(of("EURUSD"), [FeedId::Yahoo, FeedId::Twelvedata]);
     assert_eq!(of("AAPL"), [FeedId::Yahoo]);
     assert_eq!(assigned.feeds[&FeedId::Twelvedata].len(), MOST);
     let yen = assigned.instruments.iter().find(|i| i.symbol.as_str() == "USDJPY").expect("listed");
@@ -69,7 +69,7 @@ fn with_a_key_currencies_come_from_twelve_data_as_far_as_its_credits_go() {
         assert!(credits <= 800, "{pairs} pairs take {credits} credits a day");
         assert!(interval(pairs) >= Span::from_seconds(60), "{pairs}");
     }
-    assert!(yen.stale_after > interval(MOST).times(3));
+    assert!(assigned.candidates[&yen.symbol][1].setup.stale_after > interval(MOST).times(3));
     assert!(!assign(&Config::default(), &Catalog::builtin()).feeds.contains_key(&FeedId::Twelvedata));
 }
 

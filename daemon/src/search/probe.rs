@@ -76,7 +76,7 @@ pub(super) async fn probe(provider: &Provider, code: &str) -> Result<Found, Trou
             read(&get(&format!("v8/finance/chart/{coded}"), &query).await?, |body| yahoo(body, code))
         }
         FeedId::Finnhub | FeedId::Twelvedata => {
-            Err(Trouble::refused("it only goes before Yahoo: add the instrument with `yahoo:CODE`", None))
+            Err(Trouble::refused("it only goes with Yahoo: add the instrument with `yahoo:CODE`", None))
         }
         FeedId::Simulated | FeedId::Tape => Err(Trouble::refused("it lists nothing", None)),
     }
