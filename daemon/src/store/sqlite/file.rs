@@ -94,6 +94,19 @@ pub(super) fn open_for_reading(file: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Opens it for reading. Only a database that a crash has interrupted before it had its write-ahead journal is opened for writing: what is
+/// half done has to be taken back before anything can be read, and a connection for reading cannot do that.
+fn open_for_inspection(file: &Path) -> rusqlite::Result<Connection> {
+    if !beside(file, "-journal").exists() {
+        return open_for_reading(file);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(BUSY)?;
+    settle(&connection)?;
+    Ok(connection)
+}
+
 /// What both connections want.
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -111,7 +124,7 @@ fn inspect(file: &Path) -> Result<()> {
         return Ok(());
     }
     let unclean = size(&beside(file, "-wal")) > 0;
-    let connection = open_for_reading(file).map_err(why)?;
+    let connection = open_for_inspection(file).map_err(why)?;
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(why);
     let (application, found) = (number("application_id")?, number("user_version")?);
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(why)?;

@@ -1,6 +1,8 @@
 //! What only this database can get wrong: crashes, locks, full disks, slow queries. What its files can be is in `files.rs`.
 
 mod files;
+#[cfg(target_os = "linux")]
+mod power;
 
 use std::{
     fs,
