@@ -731,11 +731,13 @@ pub struct Data {
     pub keep_bars: Span,
     /// A file into which every price is recorded that is handed to the evaluator.
     pub record: Option<PathBuf>,
+    /// How many daily backups of the database are kept beside it; 0: none is made.
+    pub backups: u32,
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self { keep_bars: Span::from_seconds(30 * 86_400), record: None }
+        Self { keep_bars: Span::from_seconds(30 * 86_400), record: None, backups: 3 }
     }
 }
 
