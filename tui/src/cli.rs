@@ -144,6 +144,16 @@ pub enum Command {
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Copy the database to a new file, also while the daemon runs
+    Backup {
+        /// Where to; must not exist
+        file: PathBuf,
+    },
+    /// Go back to a backup; the daemon must be stopped, and what was there is kept under another name
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
 }
 
 /// `bellwether daemon`

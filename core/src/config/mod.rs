@@ -64,6 +64,13 @@ pub struct Server {
     pub jwt_secret: Option<Secret>,
 }
 
+impl Server {
+    /// Whether others than those on this machine can reach it: it listens for them, or answers to a name of a proxy's or tunnel's.
+    pub fn is_shared(&self) -> bool {
+        self.allow_remote || !self.allowed_hosts.is_empty()
+    }
+}
+
 impl Default for Server {
     fn default() -> Self {
         Self {
@@ -708,6 +715,9 @@ pub struct Webhook {
     /// Further headers. Their values may hold keys, so they count as secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
+    /// Whether it may reach this machine and private networks. Absent: unless others use the daemon ([`Server::is_shared`]).
+    #[serde(default)]
+    pub allow_private: Option<bool>,
     /// How often it may be used.
     #[serde(default)]
     pub limits: ChannelLimits,
@@ -721,11 +731,13 @@ pub struct Data {
     pub keep_bars: Span,
     /// A file into which every price is recorded that is handed to the evaluator.
     pub record: Option<PathBuf>,
+    /// How many daily backups of the database are kept beside it; 0: none is made.
+    pub backups: u32,
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self { keep_bars: Span::from_seconds(30 * 86_400), record: None }
+        Self { keep_bars: Span::from_seconds(30 * 86_400), record: None, backups: 3 }
     }
 }
 
@@ -867,6 +879,12 @@ impl Config {
     /// Whether prices are not those of the present: simulated, or from a recording.
     pub fn is_simulated(&self) -> bool {
         self.feeds.simulated.enabled || self.feeds.tape.enabled
+    }
+
+    /// Whether a webhook may reach this machine and private networks: as it says itself; where it says nothing, if nobody else can
+    /// reach the daemon.
+    pub fn may_reach_private(&self, webhook: &Webhook) -> bool {
+        webhook.allow_private.unwrap_or(!self.server.is_shared())
     }
 
     /// What was configured about how often a channel may be used.

@@ -100,6 +100,9 @@ impl Config {
         if self.data.keep_bars < Span::from_seconds(86_400) {
             wrong("data.keep_bars", "expected a duration from 1d upward");
         }
+        if self.data.backups > 366 {
+            wrong("data.backups", "expected an integer from 0 to 366");
+        }
         for host in &self.server.allowed_hosts {
             let name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._[]:".contains(c));
             if !name {
