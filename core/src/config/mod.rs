@@ -62,6 +62,8 @@ pub struct Server {
     pub token_lifetime: Span,
     /// The key that signs logins, at least 32 bytes. Absent: made at the first start and kept in the data folder.
     pub jwt_secret: Option<Secret>,
+    /// The key before that one, by which logins are still accepted while keys change.
+    pub jwt_secret_previous: Option<Secret>,
 }
 
 impl Default for Server {
@@ -74,6 +76,7 @@ impl Default for Server {
             registration: true,
             token_lifetime: Span::from_seconds(12 * 3600),
             jwt_secret: None,
+            jwt_secret_previous: None,
         }
     }
 }
@@ -909,6 +912,9 @@ impl Config {
         let mut secrets: Vec<(String, &mut Secret)> = Vec::new();
         if let Some(secret) = &mut self.server.jwt_secret {
             secrets.push(("server.jwt_secret".to_owned(), secret));
+        }
+        if let Some(secret) = &mut self.server.jwt_secret_previous {
+            secrets.push(("server.jwt_secret_previous".to_owned(), secret));
         }
         if let Some(secret) = &mut self.feeds.coingecko.api_key {
             secrets.push(("feeds.coingecko.api_key".to_owned(), secret));

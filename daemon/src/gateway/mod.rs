@@ -24,11 +24,17 @@ mod guard;
 mod health;
 mod hub;
 mod instruments;
+mod keys;
 mod listener;
 mod openapi;
 mod outbox;
+mod own_account;
+#[cfg(test)]
+mod own_account_tests;
 mod prices;
 mod sessions;
+#[cfg(test)]
+mod strangers_tests;
 mod stream;
 mod structured;
 #[cfg(test)]
