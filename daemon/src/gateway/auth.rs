@@ -26,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{
     Gateway,
+    door::Visitor,
     error::ApiError,
     keys::{Claims, Keys},
 };
@@ -253,6 +254,9 @@ impl FromRequestParts<Arc<Gateway>> for Caller {
         let token = bearer(&parts.headers).ok_or(ApiError::Unauthenticated)?;
         let now = gateway.clock.now();
         let caller = gateway.auth.caller(token, &gateway.store, now).await?;
+        if let Some(visitor) = parts.extensions.get::<Visitor>() {
+            visitor.known();
+        }
         gateway.auth.count(caller, now)?;
         Ok(caller)
     }

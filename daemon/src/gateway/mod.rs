@@ -18,6 +18,7 @@ mod backtest;
 mod body;
 mod channels;
 mod command;
+mod door;
 mod error;
 mod events;
 mod guard;
@@ -67,7 +68,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::error::ApiError;
 pub(crate) use self::{
-    alerts::Turns, auth::Auth, channels::ChannelAccess, events::OutboxAccess, hub::Hub, listener::serve,
+    alerts::Turns,
+    auth::Auth,
+    channels::ChannelAccess,
+    door::{Door, Places, acceptor, open_key},
+    events::OutboxAccess,
+    hub::Hub,
+    listener::serve,
     sessions::Sessions,
 };
 use crate::{

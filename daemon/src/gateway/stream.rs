@@ -12,6 +12,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     extract::{
         State,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
@@ -40,6 +41,7 @@ use super::{
     Gateway,
     auth::{Caller, bearer},
     command::{self, Asked, Command},
+    door::Visitor,
     error::ApiError,
     hub::Published,
     outbox::Outbox,
@@ -71,11 +73,15 @@ const GOODBYE: Duration = Duration::from_secs(2);
     (status = 403, body = Problem), (status = 426, body = Problem), (status = 503, body = Problem)))]
 pub(crate) async fn open(
     State(gateway): State<Arc<Gateway>>,
+    visitor: Option<Extension<Visitor>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let token = bearer(&headers).or_else(|| subprotocol_token(&headers)).ok_or(ApiError::Unauthenticated)?;
     let caller = gateway.auth.caller(token, &gateway.store, gateway.clock.now()).await?;
+    if let Some(Extension(visitor)) = visitor {
+        visitor.known();
+    }
     let upgrade = upgrade.map_err(|_| ApiError::Upgrade)?;
     let seat = gateway.sessions.sit(caller)?;
     // Again: had the account's tokens ended in between, nobody would end this session.
