@@ -50,8 +50,12 @@ pub struct Server {
     /// Where to listen. Absent: 127.0.0.1:8000, or a free port when that one is taken.
     #[serde(deserialize_with = "listen")]
     pub listen: Option<SocketAddr>,
-    /// Allows an address other than this machine's own loopback, for a server behind a proxy that speaks TLS.
+    /// Allows an address other than this machine's own loopback, with `tls` or `behind_proxy`.
     pub allow_remote: bool,
+    /// The certificate with which the server speaks TLS itself. Absent: it does not.
+    pub tls: Option<Tls>,
+    /// Whether a trusted proxy stands before it, which speaks TLS and says in `X-Forwarded-For` who asks.
+    pub behind_proxy: bool,
     /// Further names that requests may carry in `Host`.
     pub allowed_hosts: Vec<String>,
     /// Further origins whose pages may use the API, such as `https://alerts.example.org`.
@@ -62,6 +66,8 @@ pub struct Server {
     pub token_lifetime: Span,
     /// The key that signs logins, at least 32 bytes. Absent: made at the first start and kept in the data folder.
     pub jwt_secret: Option<Secret>,
+    /// The key before that one, by which logins are still accepted while keys change.
+    pub jwt_secret_previous: Option<Secret>,
 }
 
 impl Server {
@@ -76,13 +82,26 @@ impl Default for Server {
         Self {
             listen: None,
             allow_remote: false,
+            tls: None,
+            behind_proxy: false,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             registration: true,
             token_lifetime: Span::from_seconds(12 * 3600),
             jwt_secret: None,
+            jwt_secret_previous: None,
         }
     }
+}
+
+/// `server.tls`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate and those between it and its authority, in PEM form.
+    pub cert: PathBuf,
+    /// Its private key, in PEM form.
+    pub key: PathBuf,
 }
 
 /// `[user]`
@@ -927,6 +946,9 @@ impl Config {
         let mut secrets: Vec<(String, &mut Secret)> = Vec::new();
         if let Some(secret) = &mut self.server.jwt_secret {
             secrets.push(("server.jwt_secret".to_owned(), secret));
+        }
+        if let Some(secret) = &mut self.server.jwt_secret_previous {
+            secrets.push(("server.jwt_secret_previous".to_owned(), secret));
         }
         if let Some(secret) = &mut self.feeds.coingecko.api_key {
             secrets.push(("feeds.coingecko.api_key".to_owned(), secret));

@@ -61,12 +61,22 @@ impl Config {
         };
         if let Some(listen) = self.server.listen
             && !listen.ip().is_loopback()
-            && !self.server.allow_remote
         {
-            wrong(
-                "server.listen",
-                "anybody on the network could reach it. Listen on 127.0.0.1, or set allow_remote = true behind a proxy that speaks TLS",
-            );
+            if !self.server.allow_remote {
+                wrong(
+                    "server.listen",
+                    "anybody on the network could reach it. Listen on 127.0.0.1, or set allow_remote = true, with tls or behind_proxy",
+                );
+            } else if self.server.tls.is_none() && !self.server.behind_proxy {
+                wrong(
+                    "server.listen",
+                    "passwords and tokens would travel for anybody to read. Set tls = { cert = \"…\", key = \"…\" }, or \
+                     behind_proxy = true where a proxy that speaks TLS stands before it",
+                );
+            }
+        }
+        if self.server.jwt_secret_previous.is_some() && self.server.jwt_secret.is_none() {
+            wrong("server.jwt_secret_previous", "expected the key that signs now too: set server.jwt_secret");
         }
         if self.server.token_lifetime < Span::from_seconds(60) {
             wrong("server.token_lifetime", "expected a duration from 1m upward");

@@ -633,6 +633,41 @@ impl Store {
         self.database.read(move |db| users::by_id(db, id)).await
     }
 
+    /// Begins a new generation of an account's tokens, with another password or without. Where `generation` is no longer the
+    /// current one, somebody else was faster, and there is no such account. The answer is the new one.
+    pub(crate) async fn renew_user(
+        &self,
+        id: UserId,
+        generation: i64,
+        password_hash: Option<String>,
+    ) -> Result<i64, StoreError> {
+        let renew = move |db: &_| users::renew(db, id, generation, password_hash.as_deref());
+        self.database.write(Durability::Full, renew).await
+    }
+
+    /// Deletes an account with its alerts, firings and deliveries, in one. The answer names the alerts that stood, with their
+    /// versions at the end. What others' deliveries had in a message with its own goes out by itself.
+    pub(crate) async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<Vec<(AlertId, u32)>, StoreError> {
+        self.database.write(Durability::Full, move |db| users::delete(db, id, now)).await
+    }
+
+    /// The key stored under this name, where there is one.
+    pub(crate) async fn known_secret(&self, name: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.database.read(move |db| users::known_secret(db, name)).await
+    }
+
+    /// Puts a new key in the place of the one under `name`, which moves to `previous` behind the time of the change (microseconds
+    /// since 1970, 8 bytes, big-endian). The answer is what stands there then.
+    pub(crate) async fn rotate_secret(
+        &self,
+        name: &'static str,
+        previous: &'static str,
+        fresh: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, StoreError> {
+        self.database.write(Durability::Full, move |db| users::rotate(db, name, previous, &fresh, now)).await
+    }
+
     /// The key stored under this name; `fresh` is stored where there is none.
     pub(crate) async fn secret(&self, name: &'static str, fresh: Vec<u8>) -> Result<Vec<u8>, StoreError> {
         self.database.write(Durability::Full, move |db| users::secret(db, name, &fresh)).await

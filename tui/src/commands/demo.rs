@@ -55,7 +55,7 @@ async fn show(global: &Global, folders: &Folders, file: DaemonFile) -> anyhow::R
         token: file.token,
         simulated: file.simulated,
         readonly: global.readonly,
-        reconnect: reconnect(folders),
+        reconnect: reconnect(global, folders),
         timezone: timezone(global, folders),
         chart: None,
     })

@@ -8,6 +8,7 @@ mod dashboard;
 mod demo;
 mod events;
 mod instruments;
+mod login;
 mod notify;
 mod prices;
 mod settings;
@@ -25,6 +26,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         None => dashboard::run(&global, cli.chart.as_deref()),
         Some(Command::Demo) => demo::run(&global),
         Some(Command::Daemon(args)) => daemon::run(&global, &args),
+        Some(Command::Login { email, register }) => wait(login::enter(&global, &email, register)),
+        Some(Command::Logout) => wait(login::leave(&global)),
         Some(Command::Add { line }) => wait(alerts::add(&global, &line)),
         Some(Command::List) => wait(alerts::list(&global)),
         Some(Command::Edit { id, line }) => wait(alerts::edit(&global, &id, &line)),
