@@ -23,6 +23,8 @@ pub(crate) enum Found {
 /// The search and what it has found, best first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Find {
+    /// Whether what is found is put beside the instrument in the chart.
+    pub(crate) compares: bool,
     pub(crate) line: Line,
     pub(crate) results: Vec<Found>,
     pub(crate) cursor: Cursor<Found>,

@@ -8,7 +8,7 @@ use super::{
     pen::{Pen, Piece, piece, width},
 };
 use crate::app::{
-    App, Context, Freshness, Link, Overlay, Screen, Target, Tone,
+    App, Context, Done, Freshness, Link, Overlay, Screen, Target, Tone,
     keymap::{self},
 };
 
@@ -179,6 +179,7 @@ pub(super) fn hints(app: &App, pen: &mut Pen<'_>, line: Rect) {
         Some(Overlay::Find(_)) => vec![Context::Find],
         Some(Overlay::Help { .. }) => vec![Context::Help],
         Some(Overlay::Explain(_)) => vec![Context::Explain],
+        Some(Overlay::Level(_)) => vec![Context::Level],
         None => vec![Context::of_screen(app.screen), Context::Everywhere],
     };
     hints_of(app, pen, line, &contexts);
@@ -190,7 +191,8 @@ pub(super) fn hints_of(app: &App, pen: &mut Pen<'_>, line: Rect, contexts: &[Con
     if let Some(undo) = &app.undo
         && app.overlay.is_none()
     {
-        let text = format!("u brings {} back ({} s) ", undo.id, undo.until.since(app.now).as_seconds() + 1);
+        let what = if matches!(undo.done, Done::Deleted { .. }) { "brings" } else { "puts" };
+        let text = format!("u {what} {} back ({} s) ", undo.id, undo.until.since(app.now).as_seconds() + 1);
         let end = pen.put(line, x, &text, pen.theme.tag);
         pen.hit(Rect { x, width: end - x, ..line }, Target::Hint(crate::app::Action::Undo));
         x = end + 1;
