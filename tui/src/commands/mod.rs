@@ -43,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Notify(Notify::List)) => wait(notify::list(&global)),
         Some(Command::Config(ConfigCommand::Example)) => settings::example(),
         Some(Command::Config(ConfigCommand::Check)) => settings::check(&global),
+        Some(Command::Config(ConfigCommand::Keys)) => settings::keys(&global),
     }
 }
 
