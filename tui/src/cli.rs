@@ -278,6 +278,8 @@ pub enum ConfigCommand {
     Example,
     /// Read the configuration and say what is wrong with it
     Check,
+    /// Print every action of the dashboard with its keys, as [dashboard.keys] names it
+    Keys,
 }
 
 /// The arguments with the flags of `add` and `edit` moved before the alert's words.

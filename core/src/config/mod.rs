@@ -3,6 +3,7 @@
 //! This module reads text, never files or the environment: the binary finds the file, and hands over what secrets resolve to.
 //! `config.example.toml` documents every key; a test holds it equal to the defaults.
 
+pub mod dashboard;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::{
     time::Span,
 };
 
+pub use dashboard::Dashboard;
 pub use read::{ConfigError, Senseless};
 
 /// All settings.
@@ -41,6 +43,8 @@ pub struct Config {
     pub data: Data,
     /// What is written to the log.
     pub log: Log,
+    /// How the dashboard looks and what it lists.
+    pub dashboard: Dashboard,
 }
 
 /// `[server]`

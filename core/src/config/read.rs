@@ -157,6 +157,10 @@ impl Config {
         {
             wrong("channels.sms.base_url", &message);
         }
+        found.append(&mut self.dashboard.senseless());
+        let mut wrong = |key: &str, message: &str| {
+            found.push(Senseless { key: key.to_owned(), message: message.to_owned() });
+        };
         let known = self.channel_names();
         if let Some(name) = self.user.default_channels.iter().find(|name| {
             // The desktop may be switched off and still be the default of the default.

@@ -226,7 +226,7 @@ fn rows_stay_until_asked_and_rest_after_the_cursor_moved() {
     let mine = app.rows.clone();
     feed(&mut app, [event(2, Event::Price(ticker("ETH", "2711.04", "9.9")))]);
     assert_eq!(app.rows, mine);
-    types(&mut app, "oo");
+    types(&mut app, "oc");
     assert_eq!((app.sort, app.rows[0]), (Sort::Change, symbol("ETH")));
     assert_eq!(app.selected(), Some(symbol("BTC")), "the cursor follows the instrument");
     types(&mut app, "j");

@@ -49,6 +49,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Config(ConfigCommand::Check)) => settings::check(&global),
         Some(Command::Backup { file }) => backup::back_up(&global, &file),
         Some(Command::Restore { file }) => backup::restore(&global, &file),
+        Some(Command::Config(ConfigCommand::Keys)) => settings::keys(&global),
     }
 }
 
