@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use crate::{
+    alarm::Alarm,
     app::{App, Effect, Look, Message, Reply, update},
     client::{
         ApiClient,
@@ -57,6 +58,8 @@ pub struct DashboardOptions {
     pub timezone: Option<String>,
     /// The instrument whose chart is shown first.
     pub chart: Option<Symbol>,
+    /// What is heard when an alert fires.
+    pub alarm: Alarm,
 }
 
 /// Without the token.
@@ -80,7 +83,7 @@ pub async fn run(options: DashboardOptions) -> anyhow::Result<()> {
         io::stdout().is_terminal() && io::stdin().is_terminal(),
         "the dashboard needs a terminal\n\nhint: `bellwether watch` prints prices and firings as lines, `bellwether daemon` runs without a screen"
     );
-    let look = Look::from_variables(|name| std::env::var(name).ok());
+    let look = Look { bell: options.alarm.is_on(), ..Look::from_variables(|name| std::env::var(name).ok()) };
     let zone = options.timezone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system);
     let mut app = App::new(now(), zone, look, options.simulated, options.readonly);
     if let Some(symbol) = options.chart {
@@ -105,6 +108,7 @@ struct Loop {
     replies: mpsc::Receiver<Reply>,
     reply: mpsc::Sender<Reply>,
     bytes: FrameBytes,
+    alarm: Alarm,
     terminal: Terminal<CrosstermBackend<FrameBytes>>,
 }
 
@@ -128,7 +132,7 @@ impl Loop {
         tokio::spawn(stream::run(options.address, options.token, options.reconnect, out, wishes));
         let bytes = FrameBytes::default();
         let terminal = Terminal::new(CrosstermBackend::new(bytes.clone())).context("measure the terminal")?;
-        Ok(Self { api, frames, commands, replies, reply, bytes, terminal })
+        Ok(Self { api, frames, commands, replies, reply, bytes, alarm: options.alarm, terminal })
     }
 
     async fn run(mut self, app: &mut App) -> anyhow::Result<()> {
@@ -212,7 +216,7 @@ impl Loop {
         match effect {
             Effect::Quit => return Ok(false),
             Effect::Redraw => self.terminal.clear()?,
-            Effect::Bell => terminal::ring()?,
+            Effect::Bell => self.alarm.ring(terminal::ring)?,
             Effect::Mouse(on) => terminal::capture_mouse(on)?,
             // A full queue holds the same wish already.
             Effect::Snapshot => drop(self.commands.try_send(StreamCommand::Snapshot)),

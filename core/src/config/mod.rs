@@ -37,6 +37,8 @@ pub struct Config {
     pub feeds: Feeds,
     /// Where firings go.
     pub channels: Channels,
+    /// The dashboard.
+    pub dashboard: Dashboard,
     /// What is kept.
     pub data: Data,
     /// What is written to the log.
@@ -721,6 +723,16 @@ pub struct Webhook {
     /// How often it may be used.
     #[serde(default)]
     pub limits: ChannelLimits,
+}
+
+/// `[dashboard]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dashboard {
+    /// Whether the terminal's bell rings when an alert fires.
+    pub bell: bool,
+    /// A program and its arguments that is run when an alert fires, to play a sound. Absent: none.
+    pub sound: Option<Vec<String>>,
 }
 
 /// `[data]`

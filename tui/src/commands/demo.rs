@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 
 use super::{
     daemon::{filter, options, temporary_data},
-    dashboard::{needs_a_terminal, on_a_runtime, reconnect, timezone},
+    dashboard::{alarm, needs_a_terminal, on_a_runtime, reconnect, timezone},
 };
 use crate::{
     cli::Global,
@@ -57,6 +57,7 @@ async fn show(global: &Global, folders: &Folders, file: DaemonFile) -> anyhow::R
         readonly: global.readonly,
         reconnect: reconnect(folders),
         timezone: timezone(global, folders),
+        alarm: alarm(global, folders),
         chart: None,
     })
     .await
