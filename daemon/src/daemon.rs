@@ -44,6 +44,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backup,
     clock::{Clock, watch_jumps},
     evaluate::Evaluate,
     gateway,
@@ -232,6 +233,14 @@ impl Daemon {
 
         let recorder = record::run(trades, store.clone(), hub.clone(), clock.clone(), config.data.keep_bars);
         roles.spawn(async move { ("record", recorder.await) });
+
+        if !simulated {
+            let backups = backup::daily(data.clone(), config.data.backups, clock.clone(), stop.clone());
+            roles.spawn(async move {
+                backups.await;
+                ("backup", Ok(()))
+            });
+        }
 
         let token = fresh_token();
         let serving = Arc::new(gateway::Gateway {

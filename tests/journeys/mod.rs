@@ -1,6 +1,7 @@
 //! Whole journeys through the real program: from a price on a socket to a message at somebody else's.
 
 mod added;
+mod backed_up;
 mod dashboard;
 mod delivered;
 mod demo;

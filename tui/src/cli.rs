@@ -161,6 +161,16 @@ pub enum Command {
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Copy the database to a new file, also while the daemon runs
+    Backup {
+        /// Where to; must not exist
+        file: PathBuf,
+    },
+    /// Go back to a backup; the daemon must be stopped, and what was there is kept under another name
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
 }
 
 /// `bellwether daemon`
@@ -268,6 +278,8 @@ pub enum ConfigCommand {
     Example,
     /// Read the configuration and say what is wrong with it
     Check,
+    /// Print every action of the dashboard with its keys, as [dashboard.keys] names it
+    Keys,
 }
 
 /// The arguments with the flags of `add` and `edit` moved before the alert's words.

@@ -3,7 +3,10 @@
 
 use std::{
     cell::RefCell,
+    fs,
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
     rc::Rc,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -26,9 +29,9 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Guard(());
 
 impl Guard {
-    /// Takes the terminal, and sees to it that a panic gives it back before it speaks.
-    pub(crate) fn take() -> io::Result<Self> {
-        hook_panics();
+    /// Takes the terminal, and sees to it that a panic gives it back before it speaks, and is written down in `log`.
+    pub(crate) fn take(log: &Path) -> io::Result<Self> {
+        hook_panics(log);
         enable_raw_mode()?;
         TAKEN.store(true, Ordering::SeqCst);
         let guard = Self(());
@@ -90,15 +93,37 @@ fn give_back() {
     }
 }
 
-fn hook_panics() {
+fn hook_panics(log: &Path) {
     static HOOKED: AtomicBool = AtomicBool::new(false);
     if !HOOKED.swap(true, Ordering::SeqCst) {
         let before = std::panic::take_hook();
+        let log = log.to_owned();
         std::panic::set_hook(Box::new(move |panic| {
+            let ours = TAKEN.load(Ordering::SeqCst);
             give_back();
-            before(panic);
+            if !ours {
+                return before(panic);
+            }
+            let trace = std::backtrace::Backtrace::force_capture();
+            let told = match write_down(&log, &format!("{panic}\n{trace}")) {
+                Ok(()) => format!("{} says where", log.display()),
+                Err(error) => format!("{} cannot be written: {error}", log.display()),
+            };
+            let panic = bellwether_core::text::sanitize(&panic.to_string().replace('\n', " "));
+            let words = format!("the dashboard failed: {panic}\n\nhint: {told}; the daemon watches on\n");
+            // Nobody can be told when standard error is closed.
+            drop(io::stderr().write_all(words.as_bytes()));
         }));
     }
+}
+
+/// Appends to the log, which nobody else can read.
+fn write_down(log: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = log.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
+    writeln!(file, "{} bellwether {}: {text}", jiff::Timestamp::now(), env!("CARGO_PKG_VERSION"))
 }
 
 fn enter(out: &mut impl Write) -> io::Result<()> {

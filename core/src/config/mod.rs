@@ -3,6 +3,7 @@
 //! This module reads text, never files or the environment: the binary finds the file, and hands over what secrets resolve to.
 //! `config.example.toml` documents every key; a test holds it equal to the defaults.
 
+pub mod dashboard;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::{
     time::Span,
 };
 
+pub use dashboard::Dashboard;
 pub use read::{ConfigError, Senseless};
 
 /// All settings.
@@ -41,6 +43,8 @@ pub struct Config {
     pub data: Data,
     /// What is written to the log.
     pub log: Log,
+    /// How the dashboard looks and what it lists.
+    pub dashboard: Dashboard,
 }
 
 /// `[server]`
@@ -68,6 +72,13 @@ pub struct Server {
     pub jwt_secret: Option<Secret>,
     /// The key before that one, by which logins are still accepted while keys change.
     pub jwt_secret_previous: Option<Secret>,
+}
+
+impl Server {
+    /// Whether others than those on this machine can reach it: it listens for them, or answers to a name of a proxy's or tunnel's.
+    pub fn is_shared(&self) -> bool {
+        self.allow_remote || !self.allowed_hosts.is_empty()
+    }
 }
 
 impl Default for Server {
@@ -727,6 +738,9 @@ pub struct Webhook {
     /// Further headers. Their values may hold keys, so they count as secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
+    /// Whether it may reach this machine and private networks. Absent: unless others use the daemon ([`Server::is_shared`]).
+    #[serde(default)]
+    pub allow_private: Option<bool>,
     /// How often it may be used.
     #[serde(default)]
     pub limits: ChannelLimits,
@@ -740,11 +754,13 @@ pub struct Data {
     pub keep_bars: Span,
     /// A file into which every price is recorded that is handed to the evaluator.
     pub record: Option<PathBuf>,
+    /// How many daily backups of the database are kept beside it; 0: none is made.
+    pub backups: u32,
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self { keep_bars: Span::from_seconds(30 * 86_400), record: None }
+        Self { keep_bars: Span::from_seconds(30 * 86_400), record: None, backups: 3 }
     }
 }
 
@@ -886,6 +902,12 @@ impl Config {
     /// Whether prices are not those of the present: simulated, or from a recording.
     pub fn is_simulated(&self) -> bool {
         self.feeds.simulated.enabled || self.feeds.tape.enabled
+    }
+
+    /// Whether a webhook may reach this machine and private networks: as it says itself; where it says nothing, if nobody else can
+    /// reach the daemon.
+    pub fn may_reach_private(&self, webhook: &Webhook) -> bool {
+        webhook.allow_private.unwrap_or(!self.server.is_shared())
     }
 
     /// What was configured about how often a channel may be used.

@@ -110,6 +110,9 @@ impl Config {
         if self.data.keep_bars < Span::from_seconds(86_400) {
             wrong("data.keep_bars", "expected a duration from 1d upward");
         }
+        if self.data.backups > 366 {
+            wrong("data.backups", "expected an integer from 0 to 366");
+        }
         for host in &self.server.allowed_hosts {
             let name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._[]:".contains(c));
             if !name {
@@ -154,6 +157,10 @@ impl Config {
         {
             wrong("channels.sms.base_url", &message);
         }
+        found.append(&mut self.dashboard.senseless());
+        let mut wrong = |key: &str, message: &str| {
+            found.push(Senseless { key: key.to_owned(), message: message.to_owned() });
+        };
         let known = self.channel_names();
         if let Some(name) = self.user.default_channels.iter().find(|name| {
             // The desktop may be switched off and still be the default of the default.

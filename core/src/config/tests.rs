@@ -42,6 +42,13 @@ fn mistakes_are_named_with_their_place_and_what_was_meant() {
         ("[channels.desktop.limits]\nburst = 0", "2:9: `channels.desktop.limits.burst`: expected an integer from 1"),
         ("[channels.desktop.limits]\ngroup = '2h'", "expected a duration of at most 1h"),
         ("[user]\ndefault_channels = ['pigeon']", "the channel `pigeon` is not set up"),
+        ("[dashboard]\ntheme = 'drak'", "2:9: unknown variant `drak`, expected one of `terminal`, `dark`"),
+        ("[dashboard]\ncolumns = ['age', 'age']", "2:11: `dashboard.columns`: `age` stands there twice"),
+        ("[dashboard]\nwatchlist = 'tech'", "2:13: `dashboard.watchlist`: expected \"all\" or the name of a list"),
+        ("[dashboard]\ncurrency = 'euro'", "2:12: `dashboard.currency`: expected the code of a currency"),
+        ("[dashboard.watchlists]\nall = ['BTC']", "`dashboard.watchlists`: `all` cannot name a list"),
+        ("[dashboard.holdings]\nBTC = { quantity = 0.5 }", "expected a decimal number in a string"),
+        ("[dashboard.keys]\nquit = 5", "expected a key such as \"n\" or \"Ctrl-N\""),
         ("[server]\nlisten = '127.0.0.1:1'\nlisten = '127.0.0.1:2'", "duplicate key"),
         (
             "[channels.email]\nhost = 'h'\npassword = { enve = 'X' }",
@@ -102,6 +109,7 @@ fn the_example_names_every_key_and_its_optional_lines_are_valid() {
         "channels.command.x",
         "data",
         "log",
+        "dashboard",
     ] {
         let said = error(&format!("[{section}]\nqqqqqqqqqqqqqqqqqqqqqqqqq = 1"));
         let known = said.split_once("known here: ").unwrap_or_else(|| panic!("{said}")).1;

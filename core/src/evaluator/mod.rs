@@ -202,8 +202,12 @@ impl Evaluator {
         let changed = self.markets[market as usize].gauges.as_mut().map(|gauges| gauges.take_changed());
         for number in changed.unwrap_or_default() {
             let Some(slot) = &self.slots[number as usize] else { continue };
-            let old = slot.plan();
-            // Its memory is as it was; what is shown of it is not.
+            let (old, time) = (slot.plan(), self.time_of(slot));
+            // Where it stands next, nobody knows any more how far it was looked at.
+            if let Some((slot, time)) = self.slots[number as usize].as_mut().zip(time) {
+                slot.see(time);
+            }
+            // Its memory is as it was but for that; what is shown of it is not.
             self.mark(number);
             self.replan(number, old);
         }

@@ -9,7 +9,10 @@ mod sqlite;
 #[cfg(test)]
 mod story;
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use bellwether_core::{
     alert::{Alert, AlertId, UserId},
@@ -28,7 +31,7 @@ use bellwether_core::{
 pub(crate) use self::error::{OpenError, StoreError};
 use self::{
     cursor::{Cursor, Listing},
-    sqlite::{Durability, Sqlite, alerts, bans, candles, history, instruments, lanes, outbox, prices, users},
+    sqlite::{Durability, Sqlite, alerts, backup, bans, candles, history, instruments, lanes, outbox, prices, users},
 };
 
 /// The name of the database in the data folder.
@@ -240,6 +243,21 @@ impl Store {
     /// Files are private (0600, the folder 0700) under any umask. Blocks while it works.
     pub(crate) fn open(folder: &Path) -> Result<Self, OpenError> {
         Ok(Self { database: Sqlite::open(folder)? })
+    }
+
+    /// Copies the database of `folder` to a new file, as it is at one moment, also while it is in use. Blocks while it works.
+    pub(crate) fn back_up(folder: &Path, to: &Path) -> Result<(), OpenError> {
+        backup::back_up(folder, to)
+    }
+
+    /// Makes the backup of this day unless it is there, and keeps the newest `keep` of them. Blocks while it works.
+    pub(crate) fn back_up_daily(folder: &Path, keep: u32, now: Timestamp) -> Result<Option<PathBuf>, OpenError> {
+        backup::back_up_daily(folder, keep, now)
+    }
+
+    /// Puts a backup in the place of the database of `folder`, which nobody may be using. Answers where the old one is now.
+    pub(crate) fn restore(folder: &Path, from: &Path, now: Timestamp) -> Result<Option<PathBuf>, OpenError> {
+        backup::restore(folder, from, now)
     }
 
     /// Finishes what was asked before, folds the journal into the database and lets go of the files. Later calls fail.

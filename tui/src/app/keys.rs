@@ -3,10 +3,12 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::{
-    Action, App, Context, Effect, Find, Found, INTERVALS, Line, Overlay, Pane, Purpose, Screen, Target, Tone,
-    Understanding,
+    Action, App, Effect, Find, Line, Overlay, Pane, Purpose, RANGES, Screen, Target, Tone, Understanding, draft, find,
+    first,
     keymap::{self, Chord},
-    update,
+    lists,
+    palette::{self, Palette},
+    prompt, settings, update,
 };
 
 /// The most bytes of a search.
@@ -19,14 +21,7 @@ pub(super) fn on_key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
         return Vec::new();
     }
-    let contexts = match &app.overlay {
-        Some(Overlay::Entry(_)) => vec![Context::Entry],
-        Some(Overlay::Find(_)) => vec![Context::Find],
-        Some(Overlay::Help { .. }) => vec![Context::Help],
-        Some(Overlay::Explain(_)) => vec![Context::Explain],
-        None => vec![Context::of_screen(app.screen), Context::Everywhere],
-    };
-    let bound = keymap::action(&contexts, Chord::of(key));
+    let bound = app.keys.action(&app.contexts(), Chord::of(key));
     // Whoever goes on has read them. Not while an overlay takes the keys: it may hide them. Esc does nothing else then.
     if app.overlay.is_none() && bound.is_none_or(|binding| binding.action != Action::Back) {
         app.toasts.clear();
@@ -36,7 +31,9 @@ pub(super) fn on_key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
             app.toasts.push(Tone::Info, "opened with --readonly: nothing is changed from here", app.now);
             return Vec::new();
         }
-        return act(app, binding.action);
+        let mut effects = first::used(app, binding.action);
+        effects.append(&mut act(app, binding.action));
+        return effects;
     }
     if let KeyCode::Char(c) = key.code
         && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
@@ -54,6 +51,7 @@ pub(super) fn on_paste(app: &mut App, text: &str) -> Vec<Effect> {
 
 /// Puts text into the line being written.
 fn write(app: &mut App, text: &str) {
+    draft::write(app, text);
     match app.overlay.take() {
         Some(Overlay::Entry(mut entry)) => {
             if !entry.saving {
@@ -66,6 +64,12 @@ fn write(app: &mut App, text: &str) {
             find.search(app);
             app.overlay = Some(Overlay::Find(find));
         }
+        Some(Overlay::Palette(mut palette)) => {
+            palette.line.insert(text, MOST_SEARCH);
+            palette.search(app);
+            app.overlay = Some(Overlay::Palette(palette));
+        }
+        Some(Overlay::Prompt(prompt)) => prompt::write(app, prompt, text),
         Some(Overlay::Help { mut filter, .. }) => {
             filter.insert(text, MOST_SEARCH);
             app.overlay = Some(Overlay::Help { filter, scroll: 0 });
@@ -85,6 +89,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Some(Overlay::Entry(_)) => in_entry(app, action),
         Some(Overlay::Find(_)) => in_find(app, action),
         Some(Overlay::Help { .. }) => in_help(app, action),
+        Some(Overlay::Palette(_) | Overlay::Prompt(_) | Overlay::Order | Overlay::Settings(_)) => in_frame(app, action),
         Some(Overlay::Explain(id)) => match action {
             Action::EditAlert => {
                 update::open_edit(app, id);
@@ -96,16 +101,23 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
                 Vec::new()
             }
         },
+        Some(Overlay::Level(_)) => draft::act(app, action),
         None => on_screen(app, action),
     }
 }
 
 fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
+    if on_chart(app, action) {
+        return Vec::new();
+    }
     let page = isize::try_from(app.page.max(2) - 1).unwrap_or(1);
     match action {
         Action::Screen(screen) => return update::go(app, screen),
         Action::NextPane | Action::PreviousPane if app.screen == Screen::Watch => {
             app.pane = if app.pane == Pane::Table { Pane::Alerts } else { Pane::Table };
+        }
+        Action::NextPane | Action::PreviousPane if app.screen == Screen::Chart => {
+            draft::pick(app, action == Action::NextPane);
         }
         Action::Up => step(app, -1),
         Action::Down => step(app, 1),
@@ -135,16 +147,32 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
             None => no_alert(app),
         },
         Action::Undo => return update::undo(app),
-        Action::Sort => {
-            app.sort = app.sort.next();
-            app.refill_rows();
-        }
+        Action::Sort => app.overlay = Some(Overlay::Order),
         Action::ReverseSort => {
             app.reversed = !app.reversed;
             app.refill_rows();
         }
-        Action::NextRange => app.interval = (app.interval + 1) % INTERVALS.len(),
-        Action::PreviousRange => app.interval = (app.interval + INTERVALS.len() - 1) % INTERVALS.len(),
+        Action::Palette => app.overlay = Some(Overlay::Palette(Box::new(Palette::new(app)))),
+        Action::Settings => settings::open(app, None),
+        Action::Filter => prompt::filter(app),
+        Action::ClearFilter => {
+            app.filter = None;
+            app.refill_rows();
+        }
+        Action::Holding => prompt::holding(app),
+        Action::NewList => prompt::new_list(app),
+        Action::NextList | Action::PreviousList => return lists::turn(app, action == Action::NextList),
+        Action::RowUp | Action::RowDown => return lists::move_row(app, action == Action::RowDown),
+        Action::AddRow => lists::add(app),
+        Action::RemoveRow => return lists::remove(app),
+        Action::StartDaemon => {
+            if app.is_live() {
+                app.toasts.push(Tone::Info, "the daemon is running", app.now);
+            } else {
+                app.toasts.push(Tone::Info, "starting the daemon …", app.now);
+                return vec![Effect::StartDaemon];
+            }
+        }
         Action::Expand => app.expanded = !app.expanded,
         Action::Freeze => update::freeze(app),
         Action::TestChannel => {
@@ -174,6 +202,40 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// What a key does to the chart, if it is one of the chart's.
+fn on_chart(app: &mut App, action: Action) -> bool {
+    match action {
+        Action::Up | Action::Down if app.screen == Screen::Chart && app.chart.cross.is_some() => {
+            app.lift_cross(if action == Action::Up { 1 } else { -1 });
+        }
+        Action::Left => app.move_cross(-1),
+        Action::Right => app.move_cross(1),
+        Action::NewLevel => draft::open_new(app),
+        Action::PanBack => app.pan(-app.pan_step()),
+        Action::PanOn => app.pan(app.pan_step()),
+        Action::ZoomIn => app.chart.zoom_by(1),
+        Action::ZoomOut => app.chart.zoom_by(-1),
+        Action::ZoomReset => app.chart.reset(),
+        Action::ChartStyle => app.chart.style = app.chart.style.next(),
+        Action::Studies => {
+            app.chart.studies = app.chart.studies.next();
+            app.toasts.push(Tone::Info, format!("indicators: {}", app.chart.studies.name()), app.now);
+        }
+        Action::Compare => compare(app),
+        Action::NextRange => app.chart.set_range((app.chart.range + 1) % RANGES.len()),
+        Action::PreviousRange => app.chart.set_range((app.chart.range + RANGES.len() - 1) % RANGES.len()),
+        _ => return false,
+    }
+    true
+}
+
+/// Asks for the instrument to compare with, or ends the comparison.
+fn compare(app: &mut App) {
+    if app.chart.compare.take().is_none() {
+        app.overlay = Some(Overlay::Find(Box::new(Find { compares: true, ..Find::new(app) })));
+    }
 }
 
 fn no_alert(app: &mut App) {
@@ -225,10 +287,55 @@ fn open(app: &mut App) {
     }
 }
 
+/// Puts the cursor on an instrument; the Chart screen shows its chart, every other gives way to the table.
+pub(super) fn to_instrument(app: &mut App, symbol: bellwether_core::instrument::Symbol) {
+    if !app.rows.contains(&symbol) {
+        // Whoever goes there wants to see it: neither filter nor list may hide it.
+        app.filter = None;
+        app.refill_rows();
+        if !app.rows.contains(&symbol) {
+            bellwether_core::config::dashboard::ALL.clone_into(&mut app.list);
+            app.refill_rows();
+        }
+    }
+    app.watch.put(symbol);
+    app.pane = Pane::Table;
+    if app.screen != Screen::Chart {
+        app.screen = Screen::Watch;
+    }
+}
+
+/// The overlays of the frame around the screens.
+fn in_frame(app: &mut App, action: Action) -> Vec<Effect> {
+    match app.overlay.take() {
+        Some(Overlay::Palette(palette)) => palette::on_action(app, palette, action),
+        Some(Overlay::Prompt(prompt)) => prompt::on_action(app, prompt, action),
+        Some(Overlay::Settings(changing)) => settings::on_action(app, changing, action),
+        Some(Overlay::Order) => {
+            match action {
+                Action::SortBy(sort) => app.sort = sort,
+                Action::Sort => {
+                    app.sort = app.sort.next();
+                    app.overlay = Some(Overlay::Order);
+                }
+                Action::ReverseSort => app.reversed = !app.reversed,
+                _ => return Vec::new(),
+            }
+            app.sorted_at = app.now;
+            app.refill_rows();
+            Vec::new()
+        }
+        other => {
+            app.overlay = other;
+            Vec::new()
+        }
+    }
+}
+
 /// Shows an alert beside its instrument.
-fn to_alert(app: &mut App, id: bellwether_core::alert::AlertId) {
+pub(super) fn to_alert(app: &mut App, id: bellwether_core::alert::AlertId) {
     if let Some(symbol) = app.picture().alert(id).map(|row| row.alert.rule.symbol()) {
-        app.watch.put(symbol);
+        to_instrument(app, symbol);
         app.pane_alert.put(id);
         app.screen = Screen::Watch;
         app.pane = Pane::Alerts;
@@ -238,6 +345,8 @@ fn to_alert(app: &mut App, id: bellwether_core::alert::AlertId) {
 fn back(app: &mut App) {
     if !app.toasts.is_empty() {
         app.toasts.clear();
+    } else if app.screen == Screen::Chart && app.chart.cross.is_some() {
+        app.chart.cross = None;
     } else if app.expanded {
         app.expanded = false;
     } else if app.pane == Pane::Alerts {
@@ -289,7 +398,7 @@ fn in_entry(app: &mut App, action: Action) -> Vec<Effect> {
 }
 
 /// The keys that write and move in a line.
-fn edit(line: &mut Line, action: Action) {
+pub(super) fn edit(line: &mut Line, action: Action) {
     match action {
         Action::Left => line.left(),
         Action::Right => line.right(),
@@ -307,22 +416,7 @@ fn in_find(app: &mut App, action: Action) -> Vec<Effect> {
     let Some(Overlay::Find(mut find)) = app.overlay.take() else { return Vec::new() };
     match action {
         Action::Back => return Vec::new(),
-        Action::Accept => {
-            match find.chosen() {
-                Some(Found::Instrument(symbol)) => {
-                    app.watch.put(symbol);
-                    app.pane = Pane::Table;
-                    if app.screen != Screen::Chart {
-                        app.screen = Screen::Watch;
-                    }
-                }
-                Some(Found::Alert(id)) if app.screen == Screen::Alerts => app.alert.put(id),
-                Some(Found::Alert(id)) => to_alert(app, id),
-                None => {}
-            }
-            app.moved_at = app.now;
-            return Vec::new();
-        }
+        Action::Accept => return find::accept(app, find),
         Action::Up => {
             find.cursor.step(&find.results, -1);
         }
@@ -363,10 +457,25 @@ fn in_help(app: &mut App, action: Action) -> Vec<Effect> {
 pub(super) fn on_mouse(app: &mut App, mouse: MouseEvent) -> Vec<Effect> {
     let under = |hit: &&super::Hit| hit.columns.contains(&mouse.column) && hit.rows.contains(&mouse.row);
     let target = app.hits.iter().rfind(under).map(|hit| hit.target.clone());
+    app.pointed = Some((mouse.column, mouse.row));
     match mouse.kind {
+        MouseEventKind::Drag(MouseButton::Left) if matches!(app.overlay, Some(Overlay::Level(_))) => {
+            if let Some(price) = app.pointed_price() {
+                draft::drag(app, price);
+            }
+        }
         MouseEventKind::ScrollUp => wheel(app, target.as_ref(), -WHEEL),
         MouseEventKind::ScrollDown => wheel(app, target.as_ref(), WHEEL),
         MouseEventKind::Down(MouseButton::Left) => return target.map_or(Vec::new(), |t| click(app, &t)),
+        MouseEventKind::Down(MouseButton::Right) => {
+            if app.overlay.is_none() {
+                select(app, target.as_ref());
+                let menu = Palette::menu(app, (mouse.column, mouse.row));
+                app.overlay = Some(Overlay::Palette(Box::new(menu)));
+            } else {
+                return act(app, Action::Back);
+            }
+        }
         _ => {}
     }
     Vec::new()
@@ -382,6 +491,15 @@ fn wheel(app: &mut App, target: Option<&Target>, by: isize) {
             find.cursor.step(&find.results, by);
             return;
         }
+        Some(Overlay::Palette(palette)) => {
+            palette.cursor.step(&palette.results, by);
+            return;
+        }
+        Some(Overlay::Settings(_)) => {
+            let action = if by < 0 { Action::Up } else { Action::Down };
+            drop(in_frame(app, action));
+            return;
+        }
         Some(_) => return,
         None => {}
     }
@@ -391,8 +509,7 @@ fn wheel(app: &mut App, target: Option<&Target>, by: isize) {
             app.pane_alert.step(&ids, by);
         }
         Some(Target::Chart) => {
-            let last = INTERVALS.len() - 1;
-            app.interval = app.interval.saturating_add_signed(by.signum()).min(last);
+            app.chart.zoom_by(if by < 0 { 1 } else { -1 });
         }
         Some(Target::Pane(Pane::Table) | Target::Row(_)) => {
             app.moved_at = app.now;
@@ -402,18 +519,53 @@ fn wheel(app: &mut App, target: Option<&Target>, by: isize) {
     }
 }
 
+/// Puts the cursor on what is there, and opens nothing.
+fn select(app: &mut App, target: Option<&Target>) {
+    match target {
+        Some(Target::Row(symbol)) => {
+            app.pane = Pane::Table;
+            app.watch.put(*symbol);
+        }
+        Some(Target::PaneAlert(id)) => {
+            app.pane = Pane::Alerts;
+            app.pane_alert.put(*id);
+        }
+        Some(Target::Alert(id)) => app.alert.put(*id),
+        Some(Target::Firing(id)) => app.event.put(*id),
+        Some(Target::Channel(name)) => app.channel.put(name.clone()),
+        _ => {}
+    }
+    app.moved_at = app.now;
+}
+
 fn click(app: &mut App, target: &Target) -> Vec<Effect> {
-    if app.overlay.is_some() {
-        return match *target {
-            Target::Hint(action) => act(app, action),
-            _ => Vec::new(),
-        };
+    let rows = settings::rows(app);
+    if let Some(overlay) = &mut app.overlay {
+        match (target, overlay) {
+            (Target::Hint(action), _) => return act(app, *action),
+            (Target::Command(command), Overlay::Palette(palette)) => palette.cursor.put(*command),
+            (Target::Found(found), Overlay::Find(find)) => find.cursor.put(*found),
+            (Target::Setting(row), Overlay::Settings(changing)) => {
+                let again = changing.cursor.of(&rows) == Some(*row);
+                changing.cursor.put(*row);
+                return if again { act(app, Action::Right) } else { Vec::new() };
+            }
+            _ => return Vec::new(),
+        }
+        return act(app, Action::Accept);
     }
     app.moved_at = app.now;
     match *target {
         Target::Screen(screen) => return update::go(app, screen),
         Target::Pane(pane) => app.pane = pane,
         Target::Chart => app.screen = if app.screen == Screen::Watch { Screen::Chart } else { app.screen },
+        Target::Range(range) => app.chart.set_range(range),
+        Target::Tag(id) => {
+            app.pane_alert.put(id);
+            if let Some(price) = app.board.alert(id).and_then(|_| app.pointed_price()) {
+                draft::take(app, id, price);
+            }
+        }
         Target::Row(symbol) => {
             let again = app.pane == Pane::Table && app.selected() == Some(symbol);
             app.pane = Pane::Table;
@@ -440,6 +592,7 @@ fn click(app: &mut App, target: &Target) -> Vec<Effect> {
         Target::Firing(id) => app.event.put(id),
         Target::Channel(ref name) => app.channel.put(name.clone()),
         Target::Hint(action) => return act(app, action),
+        Target::Command(_) | Target::Found(_) | Target::Setting(_) => {}
         Target::Sort(sort) => {
             app.reversed = app.sort == sort && !app.reversed;
             app.sort = sort;

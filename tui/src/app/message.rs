@@ -6,15 +6,18 @@ use bellwether_core::{
     alert::AlertId,
     backtest::BacktestAnswer,
     condition::ChannelName,
+    config::Dashboard,
     delivery::{Delivery, DeliveryId},
     firing::FiringId,
     instrument::{Instrument, Symbol},
-    protocol::{AlertAnswer, Candles, ChannelTest, ChannelView, PriceView},
+    protocol::{
+        AddedInstrument, AlertAnswer, Candles, ChannelTest, ChannelView, NewInstrument, PriceView, SearchAnswer,
+    },
     time::{Span, Timestamp},
 };
 use crossterm::event::{KeyEvent, MouseEvent};
 
-use super::{Pane, Screen};
+use super::{Pane, Screen, hits::Question};
 use crate::client::{ApiError, stream::StreamMessage};
 
 /// Everything that can happen to the dashboard.
@@ -32,6 +35,8 @@ pub(crate) enum Message {
     Server(Box<StreamMessage>),
     /// An effect has come to its end.
     Reply(Box<Reply>),
+    /// The configuration was read anew, or cannot be used.
+    Settings(Box<Result<Dashboard, String>>),
 }
 
 /// How an effect ended.
@@ -39,8 +44,8 @@ pub(crate) enum Message {
 pub(crate) enum Reply {
     /// Sparklines.
     Sparklines(Result<Vec<PriceView>, ApiError>),
-    /// Bars of a chart.
-    Candles(Symbol, Span, Result<Candles, ApiError>),
+    /// Bars of a chart, those before a time where one is named.
+    Candles(Symbol, Span, Option<Timestamp>, Result<Candles, ApiError>),
     /// The instruments.
     Instruments(Result<Vec<Instrument>, ApiError>),
     /// The channels.
@@ -51,6 +56,8 @@ pub(crate) enum Reply {
     Resent(DeliveryId, Result<Delivery, ApiError>),
     /// What this line would have done.
     Past(String, Result<BacktestAnswer, ApiError>),
+    /// How often these alerts would have fired.
+    Hits(Vec<Question>, Result<BacktestAnswer, ApiError>),
     /// An alert was made or changed out of the entry line.
     Saved(Result<AlertAnswer, ApiError>),
     /// An alert was paused or resumed.
@@ -59,6 +66,14 @@ pub(crate) enum Reply {
     Deleted(AlertId, Result<(), ApiError>),
     /// A deleted alert was made anew.
     Restored(AlertId, Result<AlertAnswer, ApiError>),
+    /// What the providers know under a name.
+    Searched(String, Result<SearchAnswer, ApiError>),
+    /// An instrument was to be added.
+    Added(Result<AddedInstrument, ApiError>),
+    /// The settings were to be saved: where they are now, in words where that is not the configuration file.
+    SettingsSaved(Result<Option<String>, String>),
+    /// The daemon was to be started.
+    Started(Result<(), String>),
 }
 
 /// What the runtime is asked to do.
@@ -66,8 +81,8 @@ pub(crate) enum Reply {
 pub(crate) enum Effect {
     /// Get all sparklines.
     FetchSparklines,
-    /// Get the bars of a chart.
-    FetchCandles(Symbol, Span),
+    /// Get the newest bars of a chart, or those before a time.
+    FetchCandles(Symbol, Span, Option<Timestamp>),
     /// Get the instruments, those that were added too.
     FetchInstruments,
     /// Get the channels.
@@ -78,6 +93,8 @@ pub(crate) enum Effect {
     Resend(DeliveryId),
     /// Ask what this line would have done.
     FetchPast(String),
+    /// Ask how often these alerts would have fired.
+    FetchHits(Vec<Question>),
     /// Make an alert.
     Create(String),
     /// Change an alert that stands at this version.
@@ -88,6 +105,14 @@ pub(crate) enum Effect {
     Delete(AlertId),
     /// Make a deleted alert anew, paused if it was.
     Restore(AlertId, String, bool),
+    /// Ask the providers for instruments of this name.
+    Search(String),
+    /// Add an instrument.
+    AddInstrument(Box<NewInstrument>),
+    /// Write the settings into the configuration.
+    SaveSettings(Box<Dashboard>),
+    /// Start the daemon in the background.
+    StartDaemon,
     /// Ask the daemon for a fresh snapshot.
     Snapshot,
     /// Connect now, not at the end of the countdown.
@@ -111,6 +136,10 @@ pub(crate) enum Target {
     Pane(Pane),
     /// The chart.
     Chart,
+    /// A range in the chart's title.
+    Range(usize),
+    /// The tag of an alert's line in the chart.
+    Tag(AlertId),
     /// A row of the table.
     Row(Symbol),
     /// A row of the pane with the instrument's alerts.
@@ -125,6 +154,12 @@ pub(crate) enum Target {
     Hint(super::Action),
     /// The heading of the table, which sorts.
     Sort(super::Sort),
+    /// An entry of the palette.
+    Command(super::palette::Command),
+    /// Something that was found.
+    Found(super::Found),
+    /// A line of the settings.
+    Setting(super::settings::Row),
 }
 
 /// A part of the screen that can be clicked. Later ones lie on top.

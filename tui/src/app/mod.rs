@@ -2,25 +2,39 @@
 //!
 //! Nothing here reads a clock, a file or a socket: messages come in, effects go out, `now` is a field that the runtime sets.
 
+mod chart;
 mod cursor;
+mod draft;
 mod entry;
+mod filter;
 mod find;
+pub(crate) mod first;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod hits;
+#[cfg(test)]
+mod frame_tests;
+mod fuzzy;
 mod hours;
 pub(crate) mod keymap;
 mod keys;
 mod levels;
 mod line;
+mod lists;
 mod look;
 mod market;
 mod message;
 mod motion;
+pub(crate) mod palette;
 mod past;
+pub(crate) mod prompt;
+pub(crate) mod rebind;
+pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
 mod toast;
 mod update;
+mod worth;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +43,7 @@ use bellwether_core::{
     board::Board,
     catalog::Catalog,
     condition::{ChannelName, Rule},
+    config::{Dashboard, dashboard::ALL},
     delivery::{Delivery, DeliveryId, DeliveryState},
     event::{AlertRow, Ticker},
     firing::{Firing, FiringId},
@@ -40,18 +55,25 @@ use bellwether_core::{
 };
 use jiff::tz::TimeZone;
 
+pub(crate) use chart::{ChartStyle, Plot, RANGES, Window};
 pub(crate) use cursor::Cursor;
+pub(crate) use draft::Draft;
 pub(crate) use entry::{Entry, Purpose, Understanding};
+pub(crate) use filter::Filter;
 pub(crate) use find::{Find, Found};
+pub(crate) use hits::Hits;
 pub(crate) use keymap::{Action, Context};
-pub(crate) use levels::{Levels, Near};
+pub(crate) use levels::{Levels, Near, percent_between};
 pub(crate) use line::Line;
-pub use look::{Look, ThemeName};
-pub(crate) use market::{Bars, INTERVALS, Market};
+pub use look::{Graphs, Look, ThemeName, Variables};
+#[cfg(test)]
+pub(crate) use market::INTERVALS;
+pub(crate) use market::{Bars, Market};
 pub(crate) use message::{Effect, Hit, Message, Reply, Target};
 pub(crate) use motion::{Flash, Motions};
 pub(crate) use toast::{Toasts, Tone};
 pub(crate) use update::update;
+pub(crate) use worth::{Total, Worth};
 
 /// The screens, by their number keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,6 +152,33 @@ pub(crate) enum Overlay {
     },
     /// Why this alert has not fired.
     Explain(AlertId),
+    /// A line on the chart in the user's hand.
+    Level(Box<Draft>),
+    /// All that can be done.
+    Palette(Box<palette::Palette>),
+    /// A line that is asked for.
+    Prompt(Box<prompt::Prompt>),
+    /// The order of rows is being chosen.
+    Order,
+    /// The settings.
+    Settings(Box<settings::Changing>),
+}
+
+impl Overlay {
+    /// Which keys apply in it.
+    pub(crate) const fn context(&self) -> Context {
+        match self {
+            Self::Entry(_) => Context::Entry,
+            Self::Find(_) => Context::Find,
+            Self::Help { .. } => Context::Help,
+            Self::Explain(_) => Context::Explain,
+            Self::Level(_) => Context::Level,
+            Self::Palette(_) => Context::Palette,
+            Self::Prompt(_) => Context::Prompt,
+            Self::Order => Context::Order,
+            Self::Settings(_) => Context::Settings,
+        }
+    }
 }
 
 /// How the table is sorted.
@@ -140,19 +189,28 @@ pub(crate) enum Sort {
     Mine,
     /// By name.
     Symbol,
+    /// By price, the highest first.
+    Price,
     /// By change, the largest first.
     Change,
     /// By distance to the nearest alert, the nearest first.
     Alert,
+    /// By age, the newest first.
+    Age,
+    /// By what the user's holding is worth, the most first.
+    Value,
 }
 
 impl Sort {
     pub(crate) const fn next(self) -> Self {
         match self {
             Self::Mine => Self::Symbol,
-            Self::Symbol => Self::Change,
+            Self::Symbol => Self::Price,
+            Self::Price => Self::Change,
             Self::Change => Self::Alert,
-            Self::Alert => Self::Mine,
+            Self::Alert => Self::Age,
+            Self::Age => Self::Value,
+            Self::Value => Self::Mine,
         }
     }
 
@@ -160,8 +218,11 @@ impl Sort {
         match self {
             Self::Mine => "mine",
             Self::Symbol => "symbol",
+            Self::Price => "price",
             Self::Change => "change",
             Self::Alert => "alert",
+            Self::Age => "age",
+            Self::Value => "value",
         }
     }
 }
@@ -179,12 +240,28 @@ pub(crate) enum Freshness {
     Closed,
 }
 
-/// A deleted alert that can still be brought back.
+/// What was done to an alert that can still be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// It was deleted.
+    Deleted {
+        /// Whether it was set aside before.
+        paused: bool,
+    },
+    /// It was changed.
+    Edited {
+        /// The version that the change made.
+        version: u32,
+    },
+}
+
+/// A change of an alert that can still be taken back.
 #[derive(Clone, Debug)]
 pub(crate) struct Undo {
     pub(crate) id: AlertId,
+    /// What it said before.
     pub(crate) expr: String,
-    pub(crate) paused: bool,
+    pub(crate) done: Done,
     pub(crate) until: Timestamp,
 }
 
@@ -212,6 +289,15 @@ pub struct App {
     pub(crate) simulated: bool,
     pub(crate) readonly: bool,
     pub(crate) look: Look,
+    /// What the user has chosen, as the configuration says it.
+    pub(crate) settings: Dashboard,
+    variables: Variables,
+    pub(crate) keys: rebind::Rebound,
+    /// The list that is shown: `all`, or one of the user's own.
+    pub(crate) list: String,
+    pub(crate) filter: Option<Filter>,
+    /// Which of the first run's hints have been followed.
+    tried: [bool; first::HINTS.len()],
     pub(crate) screen: Screen,
     pub(crate) pane: Pane,
     pub(crate) expanded: bool,
@@ -232,8 +318,13 @@ pub struct App {
     pub(crate) toasts: Toasts,
     pub(crate) unseen: u32,
     pub(crate) undo: Option<Undo>,
-    pub(crate) interval: usize,
+    /// What the alert said that is being changed.
+    edited: Option<(AlertId, String)>,
+    pub(crate) chart: chart::ChartView,
+    pub(crate) hits_of_alerts: Hits,
     pub(crate) mouse: bool,
+    /// Where the mouse was last: column and line.
+    pointed: Option<(u16, u16)>,
     /// What can be clicked, as of the last frame.
     pub(crate) hits: Vec<Hit>,
     /// Rows that the main list had in the last frame.
@@ -262,6 +353,12 @@ impl App {
             readonly,
             mouse: true,
             look,
+            settings: Dashboard::default(),
+            variables: Variables::default(),
+            keys: rebind::Rebound::default(),
+            list: ALL.to_owned(),
+            filter: None,
+            tried: [false; first::HINTS.len()],
             screen: Screen::Watch,
             pane: Pane::Table,
             expanded: false,
@@ -282,7 +379,10 @@ impl App {
             toasts: Toasts::default(),
             unseen: 0,
             undo: None,
-            interval: 1,
+            edited: None,
+            chart: chart::ChartView::default(),
+            hits_of_alerts: Hits::default(),
+            pointed: None,
             hits: Vec::new(),
             page: 10,
         };
@@ -306,9 +406,17 @@ impl App {
     }
 
     /// Takes note of what the last frame showed.
-    pub(crate) fn seen(&mut self, hits: Vec<Hit>, page: usize) {
+    pub(crate) fn seen(&mut self, hits: Vec<Hit>, page: usize, plot: Option<Plot>) {
         self.hits = hits;
         self.page = page;
+        if let Some(plot) = plot {
+            // Another room shows other bars: what is computed of them is computed now, for the next frame.
+            let changed = self.chart.plot.room != plot.room;
+            self.chart.plot = plot;
+            if changed {
+                self.settle_chart();
+            }
+        }
     }
 
     /// When something on the screen changes by itself, before the clock does.
@@ -317,6 +425,9 @@ impl App {
         let past = match &self.overlay {
             Some(Overlay::Entry(entry)) if self.is_live() && self.synced && !entry.saving => {
                 entry.alert().and_then(|line| entry.past.due(line))
+            }
+            Some(Overlay::Level(draft)) if self.is_live() && self.synced && !draft.saving => {
+                draft.past.due(&draft.line())
             }
             _ => None,
         };
@@ -450,25 +561,22 @@ impl App {
         bellwether_core::explain::preview_at(&row.alert.rule, &self.catalog, &last, &row.indicators)
     }
 
-    /// The bars of the instrument in the chart at the selected range.
-    pub(crate) fn bars(&self) -> Option<&Bars> {
-        self.market.bars(self.subject()?, INTERVALS[self.interval])
-    }
-
-    /// The length of a bar in the chart.
-    pub(crate) fn bar_span(&self) -> Span {
-        INTERVALS[self.interval]
-    }
-
     fn set_channels(&mut self, channels: Vec<ChannelView>) {
         self.channel_names = channels.iter().map(|c| c.name.clone()).collect();
         self.channels = channels;
     }
 
-    /// The rows of the table: every instrument with a price or an alert, in the order asked for. Before the first snapshot
-    /// the catalogue stands in, so that the first frame is no empty box.
-    fn refill_rows(&mut self) {
-        self.watch.settle(&self.rows);
+    /// The contexts whose keys apply now, the first one first.
+    pub(crate) fn contexts(&self) -> Vec<Context> {
+        match &self.overlay {
+            Some(overlay) => vec![overlay.context()],
+            None => vec![Context::of_screen(self.screen), Context::Everywhere],
+        }
+    }
+
+    /// Every instrument with a price or an alert, in the order of the catalogue. Before the first snapshot the catalogue stands in, so
+    /// that the first frame is no empty box.
+    fn every_row(&self) -> Vec<Symbol> {
         let board = &self.board;
         let known = |s: Symbol| board.ticker(s).is_some() || self.levels.alerts_of(s).next().is_some();
         let waiting = !self.synced && board.tickers().next().is_none();
@@ -480,9 +588,28 @@ impl App {
                 rows.push(symbol);
             }
         }
+        rows
+    }
+
+    /// The rows of the table: those of the list, in the order asked for, as far as the filter keeps them.
+    fn refill_rows(&mut self) {
+        self.watch.settle(&self.rows);
+        let mut rows = if let Some(listed) = self.listed() {
+            listed.to_vec()
+        } else {
+            let mut rows = self.every_row();
+            let order = &self.settings.order;
+            if !order.is_empty() {
+                let place = |s: &Symbol| order.iter().position(|o| o == s).unwrap_or(order.len());
+                rows.sort_by_cached_key(place);
+            }
+            rows
+        };
+        let board = &self.board;
         match self.sort {
             Sort::Mine => {}
             Sort::Symbol => rows.sort(),
+            Sort::Price => rows.sort_by_cached_key(|&s| std::cmp::Reverse(board.ticker(s).map(|t| t.price))),
             Sort::Change => rows.sort_by_cached_key(|&s| {
                 let change = board.ticker(s).and_then(|t| t.change_24h_pct);
                 (change.is_none(), std::cmp::Reverse(change))
@@ -491,9 +618,14 @@ impl App {
                 let near = self.nearest(s).map(|n| n.percent.abs());
                 (near.is_none(), near)
             }),
+            Sort::Age => rows.sort_by_cached_key(|&s| std::cmp::Reverse(board.ticker(s).map(|t| t.as_of))),
+            Sort::Value => rows.sort_by_cached_key(|&s| std::cmp::Reverse(self.worth(s).map(|w| w.value))),
         }
         if self.reversed {
             rows.reverse();
+        }
+        if let Some(filter) = &self.filter {
+            rows.retain(|&s| filter.keeps(self, s));
         }
         self.rows = rows;
         self.watch.settle(&self.rows);

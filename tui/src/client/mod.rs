@@ -18,7 +18,7 @@ use bellwether_core::{
         AddedInstrument, AlertAnswer, AlertPatch, AlertView, Candles, ChannelTest, ChannelView, EventView, Health,
         NewInstrument, Page, PriceView, Problem, SearchAnswer,
     },
-    time::Span,
+    time::{Span, Timestamp},
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
@@ -169,9 +169,16 @@ impl ApiClient {
         self.listing(&["prices"], &query).await
     }
 
-    /// The last `limit` bars of an instrument (`GET /prices/{symbol}/candles`), oldest first.
-    pub async fn candles(&self, symbol: Symbol, interval: Span, limit: usize) -> Result<Candles, ApiError> {
-        let query = [("interval", interval.to_string()), ("limit", limit.to_string())];
+    /// The last `limit` bars of an instrument, before a time where one is given (`GET /prices/{symbol}/candles`), oldest first.
+    pub async fn candles(
+        &self,
+        symbol: Symbol,
+        interval: Span,
+        limit: usize,
+        before: Option<Timestamp>,
+    ) -> Result<Candles, ApiError> {
+        let mut query = vec![("interval", interval.to_string()), ("limit", limit.to_string())];
+        query.extend(before.map(|at| ("before", at.to_string())));
         self.get(&["prices", symbol.as_str(), "candles"], &query).await
     }
 
@@ -404,7 +411,7 @@ mod tests {
         };
         let client = serve(Router::new().route("/prices/{symbol}/candles", routing::get(candles))).await;
         let symbol: Symbol = "S&P 500/X".parse().expect("a symbol");
-        let answer = client.candles(symbol, Span::from_seconds(300), 5).await.expect("candles");
+        let answer = client.candles(symbol, Span::from_seconds(300), 5, None).await.expect("candles");
         assert_eq!(answer.symbol, symbol);
     }
 

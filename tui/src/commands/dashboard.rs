@@ -12,7 +12,8 @@ use crate::{
     folders::Folders,
     launch::{self, Absent},
     logins, out,
-    runtime::{self, DashboardOptions},
+    runtime::{self, DashboardOptions, Starter},
+    settings_file::SettingsFile,
 };
 
 /// Opens the dashboard, on the chart of this instrument where one is named.
@@ -49,7 +50,10 @@ pub(super) fn run(global: &Global, chart: Option<&str>) -> anyhow::Result<()> {
             simulated: file.simulated,
             readonly: global.readonly,
             reconnect: reconnect(global, &folders),
+            start: Some(starter(global, &folders)),
             timezone: timezone(global, &folders),
+            settings: SettingsFile::of(&folders, global.config.is_some()),
+            data: folders.data.clone(),
             chart,
         };
         let renewing = global.url.clone().map(|url| tokio::spawn(logins::keep(url)));
@@ -98,6 +102,15 @@ pub(super) fn reconnect(global: &Global, folders: &Folders) -> Reconnect {
                 Err(_) => Err(anyhow::anyhow!("no daemon has announced itself")),
             }
         })
+    })
+}
+
+/// How the dashboard starts a daemon when its own is gone.
+fn starter(global: &Global, folders: &Folders) -> Starter {
+    let (global, folders) = (global.clone(), folders.clone());
+    Box::new(move || {
+        let (global, folders) = (global.clone(), folders.clone());
+        Box::pin(async move { launch::start(&global, &folders).await.map(drop) })
     })
 }
 

@@ -20,6 +20,7 @@ use crate::{
     folders::Folders,
     launch, out,
     runtime::{self, DashboardOptions},
+    settings_file::SettingsFile,
 };
 
 /// Opens the dashboard on a simulated market; a demo that already runs is joined.
@@ -56,7 +57,10 @@ async fn show(global: &Global, folders: &Folders, file: DaemonFile) -> anyhow::R
         simulated: file.simulated,
         readonly: global.readonly,
         reconnect: reconnect(global, folders),
+        start: None,
         timezone: timezone(global, folders),
+        settings: SettingsFile::of(folders, global.config.is_some()),
+        data: folders.data.clone(),
         chart: None,
     })
     .await

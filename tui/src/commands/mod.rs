@@ -2,6 +2,7 @@
 
 mod alerts;
 mod backtest;
+mod backup;
 mod daemon;
 mod dashboard;
 mod demo;
@@ -46,6 +47,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Notify(Notify::List)) => wait(notify::list(&global)),
         Some(Command::Config(ConfigCommand::Example)) => settings::example(),
         Some(Command::Config(ConfigCommand::Check)) => settings::check(&global),
+        Some(Command::Backup { file }) => backup::back_up(&global, &file),
+        Some(Command::Restore { file }) => backup::restore(&global, &file),
+        Some(Command::Config(ConfigCommand::Keys)) => settings::keys(&global),
     }
 }
 

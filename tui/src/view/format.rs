@@ -48,6 +48,17 @@ pub(super) fn signed_price(value: Price, beside: Price) -> String {
     if text.starts_with('-') { text } else { format!("+{text}") }
 }
 
+/// A sum of money, with two places.
+pub(super) fn money(value: Decimal) -> String {
+    Price::new(value.round_dp(2)).grouped(2)
+}
+
+/// A gain or a loss, with its sign.
+pub(super) fn signed_money(value: Decimal) -> String {
+    let text = money(value);
+    if text.starts_with('-') { text } else { format!("+{text}") }
+}
+
 /// The way from the last price to a level, with as many places as that price is shown with.
 pub(super) fn distance(distance: &Distance) -> String {
     let price = distance.level.decimal().checked_sub(distance.absolute.decimal());
@@ -94,6 +105,13 @@ pub(super) fn day(app: &App, at: Timestamp) -> String {
     let local = at.to_jiff().to_zoned(app.zone.clone());
     let month = usize::try_from(local.month()).unwrap_or(1).clamp(1, 12);
     format!("{} {}", MONTHS[month - 1], local.day())
+}
+
+/// A month in the user's zone: `Nov 2026`.
+pub(super) fn month(app: &App, at: Timestamp) -> String {
+    let local = at.to_jiff().to_zoned(app.zone.clone());
+    let month = usize::try_from(local.month()).unwrap_or(1).clamp(1, 12);
+    format!("{} {}", MONTHS[month - 1], local.year())
 }
 
 /// A moment: the time if it is today, with the day if it is not.

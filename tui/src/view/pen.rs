@@ -10,7 +10,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use super::theme::Theme;
-use crate::app::{Hit, Target};
+use crate::app::{Hit, Plot, Target};
 
 /// A piece of a line with its style.
 pub(super) type Piece<'a> = (std::borrow::Cow<'a, str>, Style);
@@ -29,6 +29,8 @@ pub(super) struct Pen<'a> {
     pub(super) page: usize,
     /// Where the terminal's cursor goes.
     pub(super) cursor: Option<(u16, u16)>,
+    /// Where the chart's prices and bars are.
+    pub(super) plot: Option<Plot>,
 }
 
 /// How many columns a text takes.

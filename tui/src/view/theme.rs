@@ -36,6 +36,10 @@ pub(super) struct Theme {
     pub(super) tag: Style,
     pub(super) tab: Style,
     pub(super) key: Style,
+    /// The ground of a range's band in the chart; none where there is no ground colour that suits.
+    pub(super) band: Option<Style>,
+    /// The ground of bars outside regular hours.
+    pub(super) shade: Option<Style>,
     pub(super) ascii: bool,
 }
 
@@ -49,6 +53,8 @@ struct Palette {
     warn: Color,
     level: Color,
     selected: Option<Color>,
+    /// The grounds of a band, and of hours outside the regular ones.
+    grounds: Option<(Color, Color)>,
     /// Text on a coloured ground.
     ink: Color,
 }
@@ -71,6 +77,7 @@ fn palette(name: ThemeName) -> Palette {
         warn: rgb(0x00E5_B567),
         level: rgb(0x00C6_9CF4),
         selected: Some(rgb(0x001F_2A37)),
+        grounds: Some((rgb(0x0020_1C33), rgb(0x0018_1F27))),
         ink: rgb(0x000F_1419),
     };
     let light = Palette {
@@ -82,6 +89,7 @@ fn palette(name: ThemeName) -> Palette {
         warn: rgb(0x0085_5500),
         level: rgb(0x0071_3FB0),
         selected: Some(rgb(0x00ED_F2F7)),
+        grounds: Some((rgb(0x00F3_EEFA), rgb(0x00F2_F2EE))),
         ink: rgb(0x00FB_FBF8),
     };
     match name {
@@ -94,6 +102,7 @@ fn palette(name: ThemeName) -> Palette {
             warn: Color::Yellow,
             level: Color::Magenta,
             selected: None,
+            grounds: None,
             ink: Color::Black,
         },
         ThemeName::Dark => dark,
@@ -112,7 +121,12 @@ impl Theme {
         if look.no_color {
             return Self::plain(look.ascii);
         }
-        let p = palette(look.theme);
+        let mut p = palette(look.theme);
+        // What is in trouble keeps the colour of trouble.
+        let bad = p.down;
+        if look.up_is_red {
+            std::mem::swap(&mut p.up, &mut p.down);
+        }
         let fg = |color| Style::new().fg(color);
         let bold = Modifier::BOLD;
         Self {
@@ -134,12 +148,14 @@ impl Theme {
             border: p.dim.map_or(Style::new().fg(Color::DarkGray), fg),
             border_focus: fg(p.accent),
             warn: fg(p.warn),
-            trouble: fg(p.down).add_modifier(bold),
+            trouble: fg(bad).add_modifier(bold),
             fired: Style::new().fg(p.ink).bg(p.warn).add_modifier(bold),
             level: fg(p.level),
             tag: Style::new().fg(p.ink).bg(p.level),
             tab: Style::new().fg(p.ink).bg(p.accent).add_modifier(bold),
             key: fg(p.accent),
+            band: p.grounds.map(|(band, _)| Style::new().bg(band)),
+            shade: p.grounds.map(|(_, shade)| Style::new().bg(shade)),
             ascii: look.ascii,
         }
     }
@@ -172,6 +188,8 @@ impl Theme {
             tag: with(Modifier::REVERSED),
             tab: with(Modifier::REVERSED),
             key: with(Modifier::BOLD),
+            band: None,
+            shade: None,
             ascii,
         }
     }
@@ -189,18 +207,18 @@ impl Theme {
 /// The ASCII character that stands for one of ours, and `?` for anybody else's.
 pub(super) const fn in_ascii(c: char) -> &'static str {
     match c {
-        '─' | '╌' | '—' | '▄' | '▀' => "-",
-        '│' | '╷' | '╵' | '├' | '┤' => "|",
-        '╭' | '╮' | '╰' | '╯' | '▆' => "+",
+        '─' | '╌' | '—' | '━' | '┈' | '▄' | '▀' => "-",
+        '│' | '┊' | '▏' | '╷' | '╵' | '├' | '┤' => "|",
+        '╭' | '╮' | '╰' | '╯' | '▆' | '┼' => "+",
         '▲' | '↑' => "^",
         '▼' | '↓' => "v",
-        '●' | '•' => "*",
+        '●' | '•' | '\u{2800}'..='\u{28ff}' => "*",
         '◐' | '○' => "o",
         '◆' | '█' => "#",
         '▶' | '▸' | '→' => ">",
         '←' => "<",
         '…' | '±' => "~",
-        '·' | '▂' => ".",
+        '·' | '▂' | '░' => ".",
         '✓' => "y",
         '✗' => "x",
         '▁' => "_",
@@ -236,7 +254,8 @@ mod tests {
             let (text, ground) = p.ground.expect("these have a ground");
             let colours = [text, p.dim.expect("a dim colour"), p.accent, p.up, p.down, p.warn, p.level];
             for colour in colours {
-                for ground in [ground, p.selected.expect("these have one")] {
+                let (band, shade) = p.grounds.expect("these have them");
+                for ground in [ground, p.selected.expect("these have one"), band, shade] {
                     let ratio = contrast(colour, ground);
                     assert!(ratio >= 4.5, "{name:?}: {colour:?} on {ground:?} has only {ratio:.2}");
                 }

@@ -1,6 +1,9 @@
 //! What only this database can get wrong: crashes, locks, full disks, slow queries. What its files can be is in `files.rs`.
 
+mod backups;
 mod files;
+#[cfg(target_os = "linux")]
+mod power;
 
 use std::{
     fs,
