@@ -191,7 +191,8 @@ fn styles(buffer: &Buffer) -> String {
             }
         }
         let letter = |place: usize| char::from(b'a' + u8::try_from(place).expect("few styles"));
-        lines.push(runs.into_iter().map(|(place, count)| format!("{}{count}", letter(place))).collect::<String>());
+        let words: Vec<String> = runs.into_iter().map(|(place, count)| format!("{}{count}", letter(place))).collect();
+        lines.push(words.concat());
     }
     let legend = known.iter().zip('a'..).map(|(style, letter)| {
         let colour = |c: Option<ratatui::style::Color>| c.map_or("-".to_owned(), |c| c.to_string());
@@ -204,12 +205,12 @@ fn styles(buffer: &Buffer) -> String {
 fn every_theme_colours_the_screens_as_it_did() {
     let shown = ["watch", "chart", "alerts", "history", "health", "settings"];
     for (name, mut app) in pictures().into_iter().filter(|(name, _)| shown.contains(name)) {
-        let mut all = String::new();
+        let mut all = Vec::new();
         for (theme, look) in looks() {
             app.look = look;
-            all.push_str(&format!("= {theme}\n{}\n", styles(&buffer(&app, 80, 24))));
+            all.push(format!("= {theme}\n{}", styles(&buffer(&app, 80, 24))));
         }
-        insta::assert_snapshot!(format!("colours_{name}_80x24"), all);
+        insta::assert_snapshot!(format!("colours_{name}_80x24"), all.join("\n"));
         app.look = Look { ascii: true, ..Look::default() };
         for (w, h) in SIZES {
             insta::assert_snapshot!(format!("ascii_{name}_{w}x{h}"), shot(&app, w, h));
