@@ -164,7 +164,9 @@ pub(super) fn instrument(app: &App, pen: &mut Pen<'_>, line: Rect) {
     x = pen.put(line, x + 1, &words, change);
     let source = format!("{} · {}", ticker.source, format::age_words(app, ticker, false));
     let stale = app.freshness(ticker) == Freshness::Stale;
-    x = pen.put(line, x + 2, &source, if stale { theme.warn } else { theme.dim });
+    let from = x + 2;
+    x = pen.put(line, from, &source, if stale { theme.warn } else { theme.dim });
+    pen.hit(Rect { x: from, width: x.saturating_sub(from), ..line }, Target::Feed(ticker.source));
     if line.right().saturating_sub(x) > DAY + 26 {
         x = day(pen, line, x + 3, ticker.low, ticker.high, ticker.price);
     }
