@@ -220,8 +220,11 @@ fn answer(chance: &mut Chance, effect: Effect) -> Option<Message> {
     Some(Message::Reply(Box::new(reply)))
 }
 
+/// Column, row, text and style.
+type Cell = (u16, u16, String, Style);
+
 /// What an eye sees: cells with their place and style, without those that a wide character covers.
-fn visible(buffer: &Buffer) -> Vec<(u16, u16, String, Style)> {
+fn visible(buffer: &Buffer) -> Vec<Cell> {
     let mut seen = Vec::new();
     for y in 0..buffer.area.height {
         let mut covered = 0;
@@ -303,7 +306,11 @@ fn whatever_comes_nothing_panics_and_the_screen_is_the_one_drawn_afresh() {
             fresh.draw(|frame| drop(draw(&app, frame))).expect("drawn");
             let (old, new) = (visible(terminal.backend().buffer()), visible(fresh.backend().buffer()));
             let differs = old.iter().zip(&new).find(|(old, new)| old != new);
-            assert_eq!(differs, None, "step {step} at {size:?}");
+            let line = |cells: &[Cell], at: u16| -> String {
+                cells.iter().filter(|(_, y, ..)| *y == at).map(|(_, _, symbol, _)| symbol.as_str()).collect()
+            };
+            let lines = differs.map(|((_, y, ..), _)| (line(&old, *y), line(&new, *y)));
+            assert_eq!(differs, None, "step {step} at {size:?}: {lines:?}");
         }
         if let Some(super::Drawn { hits, page }) = drawn {
             app.seen(hits, page);
