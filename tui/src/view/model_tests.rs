@@ -18,7 +18,12 @@ use bellwether_core::{
     time::Span,
 };
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, style::Style};
+use ratatui::{
+    Terminal,
+    backend::{Backend as _, TestBackend},
+    buffer::Buffer,
+    style::Style,
+};
 use unicode_width::UnicodeWidthStr;
 
 use super::draw;
@@ -223,6 +228,22 @@ fn answer(chance: &mut Chance, effect: Effect) -> Option<Message> {
 /// Column, row, text and style.
 type Cell = (u16, u16, String, Style);
 
+/// Blanks what wide characters cover, as a terminal does and the test's stand-in for one does not.
+fn cover(backend: &mut TestBackend) {
+    let area = backend.buffer().area;
+    let covered: Vec<(u16, u16)> = area
+        .positions()
+        .filter(|at| at.x > 0)
+        .filter(|at| {
+            let before = backend.buffer()[(at.x - 1, at.y)].symbol();
+            before.len() > 1 && before.width() > 1 && backend.buffer()[*at].symbol() != " "
+        })
+        .map(|at| (at.x, at.y))
+        .collect();
+    let blank = ratatui::buffer::Cell::default();
+    backend.draw(covered.into_iter().map(|(x, y)| (x, y, &blank))).expect("drawn");
+}
+
 /// What an eye sees: cells with their place and style, without those that a wide character covers.
 fn visible(buffer: &Buffer) -> Vec<Cell> {
     let mut seen = Vec::new();
@@ -301,6 +322,7 @@ fn whatever_comes_nothing_panics_and_the_screen_is_the_one_drawn_afresh() {
         }
         let mut drawn = None;
         terminal.draw(|frame| drawn = Some(draw(&app, frame))).expect("drawn");
+        cover(terminal.backend_mut());
         if step % 16 == 0 {
             let mut fresh = Terminal::new(TestBackend::new(size.0, size.1)).expect("a buffer");
             fresh.draw(|frame| drop(draw(&app, frame))).expect("drawn");
