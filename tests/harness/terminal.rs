@@ -73,7 +73,7 @@ impl Terminal {
         let modes = |text: &str| -> Vec<String> {
             // What stty says is digits and colons alone; what was drawn may stand before it.
             let said = |c: char| c.is_ascii_hexdigit() || c == ':';
-            let ends = text.lines().map(|line| line.trim()).map(|line| &line[line.trim_end_matches(said).len()..]);
+            let ends = text.lines().map(str::trim).map(|line| &line[line.trim_end_matches(said).len()..]);
             ends.filter(|end| end.matches(':').count() > 20).map(str::to_owned).collect()
         };
         eventually("the terminal's modes afterwards", async || (modes(&self.text()).len() == 2).then_some(())).await;

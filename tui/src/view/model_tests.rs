@@ -230,16 +230,19 @@ type Cell = (u16, u16, String, Style);
 
 /// Blanks what wide characters cover, as a terminal does and the test's stand-in for one does not.
 fn cover(backend: &mut TestBackend) {
-    let area = backend.buffer().area;
-    let covered: Vec<(u16, u16)> = area
-        .positions()
-        .filter(|at| at.x > 0)
-        .filter(|at| {
-            let before = backend.buffer()[(at.x - 1, at.y)].symbol();
-            before.len() > 1 && before.width() > 1 && backend.buffer()[*at].symbol() != " "
-        })
-        .map(|at| (at.x, at.y))
-        .collect();
+    let buffer = backend.buffer();
+    let mut covered = Vec::new();
+    for y in 0..buffer.area.height {
+        let mut left = 0;
+        for x in 0..buffer.area.width {
+            if left == 0 {
+                left = buffer[(x, y)].symbol().width().saturating_sub(1);
+            } else {
+                left -= 1;
+                covered.push((x, y));
+            }
+        }
+    }
     let blank = ratatui::buffer::Cell::default();
     backend.draw(covered.into_iter().map(|(x, y)| (x, y, &blank))).expect("drawn");
 }
