@@ -15,6 +15,7 @@ pub(crate) mod fixture;
 mod frame_tests;
 mod fuzzy;
 mod hits;
+mod holdings;
 mod hours;
 pub(crate) mod keymap;
 mod keys;
@@ -34,7 +35,6 @@ pub(crate) mod settings;
 mod tests;
 mod toast;
 mod update;
-mod worth;
 
 use std::collections::BTreeMap;
 
@@ -62,6 +62,7 @@ pub(crate) use entry::{Entry, Purpose, Understanding};
 pub(crate) use filter::Filter;
 pub(crate) use find::{Find, Found};
 pub(crate) use hits::Hits;
+pub(crate) use holdings::{Total, Worth};
 pub(crate) use keymap::{Action, Context};
 pub(crate) use levels::{Levels, Near, percent_between};
 pub(crate) use line::Line;
@@ -73,7 +74,6 @@ pub(crate) use message::{Effect, Hit, Message, Reply, Target};
 pub(crate) use motion::{Flash, Motions};
 pub(crate) use toast::{Toasts, Tone};
 pub(crate) use update::update;
-pub(crate) use worth::{Total, Worth};
 
 /// The screens, by their number keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -312,6 +312,8 @@ pub struct App {
     pub(crate) alert: Cursor<AlertId>,
     pub(crate) event: Cursor<FiringId>,
     pub(crate) channel: Cursor<ChannelName>,
+    /// The feed that Health was opened for.
+    pub(crate) feed: Option<FeedId>,
     pub(crate) levels: Levels,
     pub(crate) market: Market,
     pub(crate) motions: Motions,
@@ -373,6 +375,7 @@ impl App {
             alert: Cursor::default(),
             event: Cursor::default(),
             channel: Cursor::default(),
+            feed: None,
             levels: Levels::default(),
             market: Market::default(),
             motions: Motions::default(),
