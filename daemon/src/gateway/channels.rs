@@ -5,17 +5,23 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use bellwether_core::{
     condition::ChannelName,
+    config::{Config, Senseless},
     protocol::{ChannelTest, ChannelView, Page, Problem},
 };
 use futures_util::future::BoxFuture;
 
 use super::{Gateway, Name, auth::Caller, error::ApiError};
 
+/// Says what is wrong with a configuration.
+type CheckConfig = dyn Fn(&Config) -> Result<(), Senseless> + Send + Sync;
+
 /// What the gateway may ask about channels: filled in by the daemon, because roles do not import each other.
 #[derive(Clone)]
 pub(crate) struct ChannelAccess {
     /// All channels and whether they work.
     pub(crate) list: Arc<dyn Fn() -> BoxFuture<'static, Vec<ChannelView>> + Send + Sync>,
+    /// What is wrong with the channels of a configuration.
+    pub(crate) check: Arc<CheckConfig>,
     /// Sends one test message; nothing where there is no such channel.
     pub(crate) test: Arc<dyn Fn(ChannelName) -> BoxFuture<'static, Option<ChannelTest>> + Send + Sync>,
 }

@@ -16,6 +16,7 @@ mod auth;
 mod auth_tests;
 mod backtest;
 mod body;
+mod channel_settings;
 mod channels;
 mod command;
 mod door;

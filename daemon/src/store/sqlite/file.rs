@@ -23,6 +23,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_history.sql"),
     include_str!("migrations/0004_delivery_pipeline.sql"),
     include_str!("migrations/0005_instruments_added.sql"),
+    include_str!("migrations/0006_channels_set.sql"),
 ];
 /// Databases up to this size are checked whole at every start, larger ones after an unclean stop.
 const CHECK_ALWAYS: u64 = 32 << 20;
@@ -200,6 +201,8 @@ pub(super) fn damaged(file: &Path, what: String) -> OpenError {
         })
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .max();
+    // SQLite quotes the schema, which has lines.
+    let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
     OpenError::Damaged { file: file.to_owned(), what, backup: backup.map(|(_, path)| path) }
 }
 
