@@ -30,13 +30,18 @@ pub(crate) struct ChannelAccess {
 #[utoipa::path(get, path = "/channels", tag = "channels", security(("token" = [])),
     responses((status = 200, body = Page<ChannelView>), (status = 401, body = Problem)))]
 pub(crate) async fn list(State(gateway): State<Arc<Gateway>>, caller: Caller) -> Json<Page<ChannelView>> {
+    Json(Page { items: seen(&gateway, caller).await, next: None })
+}
+
+/// The channels as this caller sees them.
+pub(super) async fn seen(gateway: &Gateway, caller: Caller) -> Vec<ChannelView> {
     let mut items = (gateway.channels.list)().await;
     if !caller.owner {
         for channel in &mut items {
             channel.status = String::from(if channel.ready { "ready" } else { "not ready" });
         }
     }
-    Json(Page { items, next: None })
+    items
 }
 
 /// Send one test message and tell what the other side said.

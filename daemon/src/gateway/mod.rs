@@ -22,6 +22,8 @@ mod command;
 mod door;
 mod error;
 mod events;
+#[cfg(test)]
+mod fuzz_tests;
 mod guard;
 mod health;
 mod hub;

@@ -96,6 +96,7 @@ pub(super) fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
         .routes(routes!(channels::test))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(health::status))
         .routes(routes!(health::metrics))
         .routes(routes!(document))
         .routes(routes!(docs))
@@ -160,6 +161,7 @@ mod tests {
             ("/channels/{id}/test", "post"),
             ("/health/live", "get"),
             ("/health/ready", "get"),
+            ("/health/status", "get"),
             ("/metrics", "get"),
             ("/docs", "get"),
             ("/openapi.json", "get"),

@@ -33,6 +33,7 @@ fn table(alert: &str, delivery: &str, cursor: &str) -> Vec<(&'static str, &'stat
         row("post", "/auth/login", Public),
         row("get", "/health/live", Public),
         row("get", "/health/ready", Public),
+        row("get", "/health/status", Shared),
         row("get", "/metrics", Public),
         row("get", "/docs", Public),
         row("get", "/openapi.json", Public),

@@ -435,6 +435,11 @@ impl Store {
         self.database.read(outbox::queue).await
     }
 
+    /// The size of the database in bytes, and how many alerts and firings it holds.
+    pub(crate) async fn extent(&self) -> Result<(u64, u64, u64), StoreError> {
+        self.database.read(outbox::extent).await
+    }
+
     /// How many deliveries of each channel are open or dead, by state.
     pub(crate) async fn census(&self) -> Result<Vec<(ChannelName, DeliveryState, i64)>, StoreError> {
         self.database.read(outbox::census).await

@@ -139,7 +139,7 @@ pub(super) fn inspect(file: &Path) -> Result<()> {
     if unclean || size(file) <= CHECK_ALWAYS {
         let verdict: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).map_err(why)?;
         if verdict != "ok" {
-            return Err(damaged(file, verdict.replace('\n', " ")));
+            return Err(damaged(file, &verdict));
         }
     }
     Ok(())
@@ -181,14 +181,14 @@ fn back_up(connection: &Connection, copy: &Path) -> Result<()> {
 pub(super) fn open_error(file: &Path, error: &rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::Foreign { file: file.to_owned() },
-        Some(ErrorCode::DatabaseCorrupt) => damaged(file, error.to_string()),
+        Some(ErrorCode::DatabaseCorrupt) => damaged(file, &error.to_string()),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { file: file.to_owned() },
         Some(ErrorCode::DiskFull) => OpenError::Other { file: file.to_owned(), why: "the disk is full".to_owned() },
         _ => OpenError::Other { file: file.to_owned(), why: error.to_string() },
     }
 }
 
-pub(super) fn damaged(file: &Path, what: String) -> OpenError {
+pub(super) fn damaged(file: &Path, what: &str) -> OpenError {
     let entries = file.parent().and_then(|folder| fs::read_dir(folder).ok());
     let backup = entries
         .into_iter()
