@@ -246,6 +246,20 @@ impl Loop {
                 let patch = AlertPatch { paused: Some(paused), ..AlertPatch::default() };
                 Reply::Paused(id, paused, api.patch_alert(id, &patch).await)
             }),
+            Effect::Snooze(id, until) => self.call(move |api| async move {
+                let patch = AlertPatch { snoozed_until: Some(until), ..AlertPatch::default() };
+                Reply::Snoozed(id, until, api.patch_alert(id, &patch).await)
+            }),
+            Effect::Acknowledge(ids) => self.call(move |api| async move {
+                let patch = AlertPatch { acknowledged: Some(true), ..AlertPatch::default() };
+                let mut refused = None;
+                for &id in &ids {
+                    if let Err(error) = api.patch_alert(id, &patch).await {
+                        refused.get_or_insert((id, error));
+                    }
+                }
+                Reply::Acknowledged(ids, refused)
+            }),
             Effect::Delete(id) => self.call(move |api| async move { Reply::Deleted(id, api.delete_alert(id).await) }),
             Effect::Restore(id, line, paused) => self.call(move |api| async move {
                 let mut answer = api.create_alert(&line).await;

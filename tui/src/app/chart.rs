@@ -12,7 +12,7 @@ use bellwether_core::{
 };
 use rust_decimal::Decimal;
 
-use super::{App, Bars};
+use super::{Action, App, Bars, Find, Overlay, Screen, Tone, draft};
 
 const MINUTE: Span = Span::from_seconds(60);
 const HOUR: Span = Span::from_seconds(3_600);
@@ -342,6 +342,42 @@ impl ChartView {
     }
 }
 
+/// Does what an action means for the chart. Says whether it means anything.
+pub(super) fn act(app: &mut App, action: Action) -> bool {
+    let on_chart = app.screen == Screen::Chart;
+    let ranges = RANGES.len();
+    match action {
+        Action::NextPane | Action::PreviousPane if on_chart => draft::pick(app, action == Action::NextPane),
+        Action::Up if on_chart && app.chart.cross.is_some() => app.lift_cross(1),
+        Action::Down if on_chart && app.chart.cross.is_some() => app.lift_cross(-1),
+        Action::Left => app.move_cross(-1),
+        Action::Right => app.move_cross(1),
+        Action::NewLevel => draft::open_new(app),
+        Action::PanBack => app.pan(-app.pan_step()),
+        Action::PanOn => app.pan(app.pan_step()),
+        Action::ZoomIn => app.chart.zoom_by(1),
+        Action::ZoomOut => app.chart.zoom_by(-1),
+        Action::ZoomReset => app.chart.reset(),
+        Action::ChartStyle => app.chart.style = app.chart.style.next(),
+        Action::Studies => {
+            app.chart.studies = app.chart.studies.next();
+            app.toasts.push(Tone::Info, format!("indicators: {}", app.chart.studies.name()), app.now);
+        }
+        Action::Compare => compare(app),
+        Action::NextRange => app.chart.set_range((app.chart.range + 1) % ranges),
+        Action::PreviousRange => app.chart.set_range((app.chart.range + ranges - 1) % ranges),
+        _ => return false,
+    }
+    true
+}
+
+/// Asks for the instrument to compare with, or ends the comparison.
+fn compare(app: &mut App) {
+    if app.chart.compare.take().is_none() {
+        app.overlay = Some(Overlay::Find(Box::new(Find { compares: true, ..Find::new(app) })));
+    }
+}
+
 impl App {
     /// The bars of the instrument in the chart at the selected range.
     pub(crate) fn bars(&self) -> Option<&Bars> {
@@ -379,7 +415,7 @@ impl App {
         let step = high.checked_sub(low).and_then(|all| all.checked_div(Decimal::from(self.chart.plot.rows.max(1))));
         let way = step.and_then(|step| step.checked_mul(Decimal::from(lines)));
         if let Some(to) = way.and_then(|way| from.decimal().checked_add(way)) {
-            let to = super::draft::snapped(to.clamp(low, high), super::draft::tick_size(from));
+            let to = draft::snapped(to.clamp(low, high), draft::tick_size(from));
             self.chart.cross = Some(Cross { price: Some(Price::new(to)), ..cross });
         }
     }

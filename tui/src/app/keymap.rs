@@ -27,12 +27,14 @@ pub(crate) enum Context {
     Help,
     /// In the explanation of an alert.
     Explain,
+    /// Choosing for how long an alert is silent.
+    Snooze,
     /// With a line of the chart in the hand.
     Level,
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Everywhere,
         Self::Watch,
         Self::Chart,
@@ -43,6 +45,7 @@ impl Context {
         Self::Find,
         Self::Help,
         Self::Explain,
+        Self::Snooze,
         Self::Level,
     ];
 
@@ -58,6 +61,7 @@ impl Context {
             Self::Find => "Finding",
             Self::Help => "Help",
             Self::Explain => "Why not fired",
+            Self::Snooze => "Snoozing",
             Self::Level => "Moving a line",
         }
     }
@@ -99,6 +103,14 @@ pub(crate) enum Action {
     PreviousRange,
     Expand,
     Explain,
+    Snooze,
+    Snooze15m,
+    Snooze1h,
+    SnoozeOpen,
+    SnoozeTomorrow,
+    SnoozeEnd,
+    Acknowledge,
+    AcknowledgeAll,
     NewLevel,
     NextLevel,
     PreviousLevel,
@@ -219,6 +231,9 @@ const fn bind(
         action,
         Action::NewAlert
             | Action::NewLevel
+            | Action::Snooze
+            | Action::Acknowledge
+            | Action::AcknowledgeAll
             | Action::EditAlert
             | Action::DeleteAlert
             | Action::Undo
@@ -252,6 +267,8 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Watch, &[c('t')], A::NextRange, "longer range in the chart", Some("range")),
         bind(C::Watch, &[c('T')], A::PreviousRange, "shorter range in the chart", None),
         bind(C::Watch, &[c('E')], A::Expand, "table alone, and back", None),
+        bind(C::Watch, &[c('z')], A::Snooze, "silence the alert for a while", None),
+        bind(C::Watch, &[c('x')], A::Acknowledge, "acknowledge what the alert told", None),
         // Chart
         bind(C::Chart, &[c('a')], A::NewAlert, "new alert for the instrument", Some("alert")),
         bind(C::Chart, &[c('A')], A::NewLevel, "new alert line at the crosshair; Tab takes one", Some("line")),
@@ -278,10 +295,15 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Alerts, DELETE, A::DeleteAlert, "delete", Some("delete")),
         bind(C::Alerts, &[c(' ')], A::PauseAlert, "pause or resume", Some("pause")),
         bind(C::Alerts, &[c('w')], A::Explain, "why it has not fired", Some("why")),
+        bind(C::Alerts, &[c('z')], A::Snooze, "silence it for a while", Some("snooze")),
+        bind(C::Alerts, &[c('x')], A::Acknowledge, "acknowledge what it told", Some("seen")),
+        bind(C::Alerts, &[c('X')], A::AcknowledgeAll, "acknowledge everything", None),
         // History
         bind(C::History, ENTER, A::Open, "go to its alert", Some("go to")),
         bind(C::History, &[c('w')], A::Explain, "explain its alert", Some("why")),
         bind(C::History, &[c('s')], A::Resend, "send its dead deliveries again", Some("send again")),
+        bind(C::History, &[c('x')], A::Acknowledge, "acknowledge the firing", Some("seen")),
+        bind(C::History, &[c('X')], A::AcknowledgeAll, "acknowledge everything", None),
         // Health
         bind(C::Health, &[c('s')], A::TestChannel, "send a test over the channel", Some("send a test")),
         // Everywhere
@@ -344,7 +366,16 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Explain, &[k(KeyCode::Enter), c('w'), c('q')], A::Accept, "close", None),
         bind(C::Explain, &[c('e')], A::EditAlert, "edit it", Some("edit")),
         bind(C::Explain, &[c(' ')], A::PauseAlert, "pause or resume it", Some("pause")),
+        bind(C::Explain, &[c('z')], A::Snooze, "silence it for a while", Some("snooze")),
+        bind(C::Explain, &[c('x')], A::Acknowledge, "acknowledge what it told", None),
         bind(C::Explain, &[ctrl('c')], A::Quit, "quit", None),
+        bind(C::Snooze, &[c('1')], A::Snooze15m, "for 15 minutes", Some("15m")),
+        bind(C::Snooze, &[c('2')], A::Snooze1h, "for an hour", Some("1h")),
+        bind(C::Snooze, &[c('3')], A::SnoozeOpen, "until its market opens", Some("until open")),
+        bind(C::Snooze, &[c('4')], A::SnoozeTomorrow, "until tomorrow at 8", Some("until tomorrow")),
+        bind(C::Snooze, &[c('0')], A::SnoozeEnd, "no longer", None),
+        bind(C::Snooze, ESC, A::Back, "leave it as it is", Some("leave")),
+        bind(C::Snooze, &[ctrl('c')], A::Quit, "quit", None),
         bind(C::Level, ENTER, A::Accept, "save the line where it is", Some("save")),
         bind(C::Level, ESC, A::Back, "leave everything as it was", Some("leave")),
         bind(C::Level, &[k(KeyCode::Up)], A::Up, "a tick up; digits type the exact price", Some("tick up")),
@@ -395,7 +426,12 @@ mod tests {
     fn every_context_can_be_left_and_quit() {
         for context in Context::ALL {
             let contexts = match context {
-                Context::Entry | Context::Find | Context::Help | Context::Explain | Context::Level => vec![context],
+                Context::Entry
+                | Context::Find
+                | Context::Help
+                | Context::Explain
+                | Context::Snooze
+                | Context::Level => vec![context],
                 _ => vec![context, Context::Everywhere],
             };
             assert_eq!(action(&contexts, ctrl('c')).map(|b| b.action), Some(Action::Quit), "{context:?}");

@@ -3,10 +3,10 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::{
-    Action, App, Context, Effect, Find, Found, Line, Overlay, Pane, Purpose, RANGES, Screen, Target, Tone,
-    Understanding, draft,
+    Action, App, Context, Effect, Find, Found, Line, Overlay, Pane, Purpose, Screen, Target, Tone, Understanding,
+    chart, draft,
     keymap::{self, Chord},
-    update,
+    quiet, update,
 };
 
 /// The most bytes of a search.
@@ -24,6 +24,7 @@ pub(super) fn on_key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
         Some(Overlay::Find(_)) => vec![Context::Find],
         Some(Overlay::Help { .. }) => vec![Context::Help],
         Some(Overlay::Explain(_)) => vec![Context::Explain],
+        Some(Overlay::Snooze(_)) => vec![Context::Snooze],
         Some(Overlay::Level(_)) => vec![Context::Level],
         None => vec![Context::of_screen(app.screen), Context::Everywhere],
     };
@@ -93,43 +94,32 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
                 Vec::new()
             }
             Action::PauseAlert => update::pause(app, id),
+            Action::Snooze => {
+                quiet::ask(app, id);
+                Vec::new()
+            }
+            Action::Acknowledge => quiet::acknowledge(app, id),
             _ => {
                 app.overlay = None;
                 Vec::new()
             }
         },
+        Some(Overlay::Snooze(id)) => quiet::act(app, id, action),
         Some(Overlay::Level(_)) => draft::act(app, action),
         None => on_screen(app, action),
     }
 }
 
 fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
+    if chart::act(app, action) {
+        return Vec::new();
+    }
     let page = isize::try_from(app.page.max(2) - 1).unwrap_or(1);
     match action {
         Action::Screen(screen) => return update::go(app, screen),
         Action::NextPane | Action::PreviousPane if app.screen == Screen::Watch => {
             app.pane = if app.pane == Pane::Table { Pane::Alerts } else { Pane::Table };
         }
-        Action::NextPane | Action::PreviousPane if app.screen == Screen::Chart => {
-            draft::pick(app, action == Action::NextPane);
-        }
-        Action::Up | Action::Down if app.screen == Screen::Chart && app.chart.cross.is_some() => {
-            app.lift_cross(if action == Action::Up { 1 } else { -1 });
-        }
-        Action::Left => app.move_cross(-1),
-        Action::Right => app.move_cross(1),
-        Action::NewLevel => draft::open_new(app),
-        Action::PanBack => app.pan(-app.pan_step()),
-        Action::PanOn => app.pan(app.pan_step()),
-        Action::ZoomIn => app.chart.zoom_by(1),
-        Action::ZoomOut => app.chart.zoom_by(-1),
-        Action::ZoomReset => app.chart.reset(),
-        Action::ChartStyle => app.chart.style = app.chart.style.next(),
-        Action::Studies => {
-            app.chart.studies = app.chart.studies.next();
-            app.toasts.push(Tone::Info, format!("indicators: {}", app.chart.studies.name()), app.now);
-        }
-        Action::Compare => compare(app),
         Action::Up => step(app, -1),
         Action::Down => step(app, 1),
         Action::PageUp => step(app, -page),
@@ -153,6 +143,15 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
             Some(id) => return update::pause(app, id),
             None => no_alert(app),
         },
+        Action::Snooze => match app.target_alert() {
+            Some(id) => quiet::ask(app, id),
+            None => no_alert(app),
+        },
+        Action::Acknowledge => match app.target_alert() {
+            Some(id) => return quiet::acknowledge(app, id),
+            None => no_alert(app),
+        },
+        Action::AcknowledgeAll => return quiet::acknowledge_all(app),
         Action::Explain => match app.target_alert() {
             Some(id) => app.overlay = Some(Overlay::Explain(id)),
             None => no_alert(app),
@@ -166,8 +165,6 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
             app.reversed = !app.reversed;
             app.refill_rows();
         }
-        Action::NextRange => app.chart.set_range((app.chart.range + 1) % RANGES.len()),
-        Action::PreviousRange => app.chart.set_range((app.chart.range + RANGES.len() - 1) % RANGES.len()),
         Action::Expand => app.expanded = !app.expanded,
         Action::Freeze => update::freeze(app),
         Action::TestChannel => {
@@ -197,13 +194,6 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
-}
-
-/// Asks for the instrument to compare with, or ends the comparison.
-fn compare(app: &mut App) {
-    if app.chart.compare.take().is_none() {
-        app.overlay = Some(Overlay::Find(Box::new(Find { compares: true, ..Find::new(app) })));
-    }
 }
 
 fn no_alert(app: &mut App) {

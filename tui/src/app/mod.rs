@@ -20,6 +20,7 @@ mod market;
 mod message;
 mod motion;
 mod past;
+mod quiet;
 #[cfg(test)]
 mod tests;
 mod toast;
@@ -58,6 +59,7 @@ pub(crate) use market::INTERVALS;
 pub(crate) use market::{Bars, Market};
 pub(crate) use message::{Effect, Hit, Message, Reply, Target};
 pub(crate) use motion::{Flash, Motions};
+pub(crate) use quiet::choices as snooze_choices;
 pub(crate) use toast::{Toasts, Tone};
 pub(crate) use update::update;
 
@@ -138,6 +140,8 @@ pub(crate) enum Overlay {
     },
     /// Why this alert has not fired.
     Explain(AlertId),
+    /// For how long this alert is to be silent.
+    Snooze(AlertId),
     /// A line on the chart in the user's hand.
     Level(Box<Draft>),
 }
@@ -372,6 +376,15 @@ impl App {
     pub(crate) fn open_chart(&mut self, symbol: Symbol) {
         self.watch.put(symbol);
         self.screen = Screen::Chart;
+    }
+
+    /// The alert that is being made silent.
+    #[cfg(test)]
+    fn overlay_snoozes(&self) -> Option<AlertId> {
+        match self.overlay {
+            Some(Overlay::Snooze(id)) => Some(id),
+            _ => None,
+        }
     }
 
     /// The instrument under the cursor.

@@ -271,6 +271,22 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
             }
             Err(error) => trouble(app, &format!("{id} was not {}", if paused { "paused" } else { "resumed" }), &error),
         },
+        Reply::Snoozed(id, until, answer) => match answer {
+            Ok(_) if until <= app.now => app.toasts.push(Tone::Info, format!("{id} is awake"), app.now),
+            Ok(_) => {
+                let until = local(app, until);
+                app.toasts.push(Tone::Info, format!("{id} is silent until {until}"), app.now);
+            }
+            Err(error) => trouble(app, &format!("{id} was not silenced"), &error),
+        },
+        Reply::Acknowledged(ids, None) => {
+            let what = match &ids[..] {
+                [id] => format!("{id} is acknowledged: no repeats until its condition ends"),
+                ids => format!("{} alerts are acknowledged", ids.len()),
+            };
+            app.toasts.push(Tone::Info, what, app.now);
+        }
+        Reply::Acknowledged(_, Some((id, error))) => trouble(app, &format!("{id} was not acknowledged"), &error),
         Reply::Deleted(id, answer) => match answer {
             Ok(()) => app.toasts.push(Tone::Info, format!("{id} deleted, u brings it back"), app.now),
             Err(error) => {
@@ -329,6 +345,13 @@ fn on_saved(app: &mut App, answer: Result<bellwether_core::protocol::AlertAnswer
             }
         }
     }
+}
+
+/// A time as the user reads it: `14:02`, with the day if it is not today.
+fn local(app: &App, at: Timestamp) -> String {
+    let zoned = |at: Timestamp| at.to_jiff().to_zoned(app.zone.clone());
+    let form = if zoned(at).date() == zoned(app.now).date() { "%H:%M" } else { "%b %-d %H:%M" };
+    zoned(at).strftime(form).to_string()
 }
 
 fn trouble(app: &mut App, what: &str, error: &ApiError) {

@@ -180,6 +180,7 @@ fn overlay(app: &App, pen: &mut Pen<'_>, area: Rect) {
         Some(Overlay::Find(find)) => form::find(app, pen, area, find),
         Some(Overlay::Help { filter, scroll }) => help::draw(app, pen, area, filter, *scroll),
         Some(Overlay::Explain(id)) => alerts::explanation(app, pen, area, *id),
+        Some(Overlay::Snooze(id)) => alerts::snooze(app, pen, area, *id),
         // It is drawn in the chart.
         Some(Overlay::Level(_)) | None => {}
     }

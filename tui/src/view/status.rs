@@ -179,6 +179,7 @@ pub(super) fn hints(app: &App, pen: &mut Pen<'_>, line: Rect) {
         Some(Overlay::Find(_)) => vec![Context::Find],
         Some(Overlay::Help { .. }) => vec![Context::Help],
         Some(Overlay::Explain(_)) => vec![Context::Explain],
+        Some(Overlay::Snooze(_)) => vec![Context::Snooze],
         Some(Overlay::Level(_)) => vec![Context::Level],
         None => vec![Context::of_screen(app.screen), Context::Everywhere],
     };

@@ -65,6 +65,7 @@ fn pictures() -> Vec<(&'static str, App)> {
         ("help", with(&|app| drop(types(app, "?")))),
         ("find", with(&|app| drop(types(app, "/eth")))),
         ("explain", with(&|app| drop(types(app, "w")))),
+        ("snooze", with(&|app| drop(types(app, "3z")))),
         (
             "line",
             with(&|app| {
@@ -292,6 +293,38 @@ fn why_is_asked_in_words_that_suit_the_alert() {
         let shown = shot(&app, 80, 24);
         assert!(shown.contains(title), "{shown}");
     }
+}
+
+#[test]
+fn what_stands_in_the_way_of_an_alert_is_said_first() {
+    for (keys, words) in [
+        ("3w", "The price has to fall 3.99 % to 58,000 first."),
+        ("3jjw", "It fired, and its cooldown lasts 12m more."),
+        ("3jjjjw", "It is paused: nothing can fire until it is resumed."),
+        ("3jjjjjw", "It was to fire once, and has."),
+    ] {
+        let mut app = fixture::app();
+        types(&mut app, keys);
+        assert!(shot(&app, 80, 24).contains(words), "{}", shot(&app, 80, 24));
+    }
+    let mut app = fixture::app();
+    let row = fixture::alert(50, "ADA > 1", bellwether_core::alert::AlertState::Armed);
+    let event = bellwether_core::event::Event::AlertPut(row);
+    fixture::feed(&mut app, [fixture::server(bellwether_core::protocol::ServerFrame::from_event(2, event))]);
+    types(&mut app, "3Gw");
+    assert!(shot(&app, 80, 24).contains("The price of ADA is 14m old and judges nothing"), "{}", shot(&app, 80, 24));
+}
+
+#[test]
+fn the_heading_of_the_alerts_stands_over_its_columns() {
+    let mut app = fixture::app();
+    types(&mut app, "3");
+    let shown = shot(&app, 200, 40);
+    let heading = shown.lines().find(|line| line.contains("State")).expect("a heading");
+    let line = shown.lines().find(|line| line.contains("a18 ")).expect("an alert");
+    let end = |line: &str, word: &str| line.find(word).map(|at| line[..at].chars().count() + word.chars().count());
+    assert_eq!(end(heading, "Fired"), end(line, "4x"), "{shown}");
+    assert_eq!(end(heading, "To go"), end(line, "-0.68%↓"), "{shown}");
 }
 
 #[test]
