@@ -274,7 +274,7 @@ fn measure(view: &ChartView, items: &[Candle], room: u16) -> Option<(usize, usiz
 }
 
 /// Bars put together in stretches of `length`, each ending where its last one does.
-fn merged(bars: &[Candle], length: Span) -> Vec<Candle> {
+pub(super) fn merged(bars: &[Candle], length: Span) -> Vec<Candle> {
     let place = |bar: &Candle| bar.from.as_micros().div_euclid(length.as_micros().max(1));
     let mut out: Vec<Candle> = Vec::new();
     for bar in bars {

@@ -21,6 +21,8 @@ pub(crate) enum Context {
     Health,
     /// In the alert line.
     Entry,
+    /// In the alert line as a form.
+    Form,
     /// In the search.
     Find,
     /// In the help.
@@ -34,7 +36,7 @@ pub(crate) enum Context {
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Everywhere,
         Self::Watch,
         Self::Chart,
@@ -42,6 +44,7 @@ impl Context {
         Self::History,
         Self::Health,
         Self::Entry,
+        Self::Form,
         Self::Find,
         Self::Help,
         Self::Explain,
@@ -58,6 +61,7 @@ impl Context {
             Self::History => "History",
             Self::Health => "Health",
             Self::Entry => "Writing an alert",
+            Self::Form => "Alert as a form",
             Self::Find => "Finding",
             Self::Help => "Help",
             Self::Explain => "Why not fired",
@@ -143,6 +147,9 @@ pub(crate) enum Action {
     Delete,
     DeleteWord,
     DeleteToStart,
+    SaveAndTest,
+    AsForm,
+    WaitForNext,
 }
 
 /// A key with the modifier that matters.
@@ -332,6 +339,9 @@ pub(crate) const KEYMAP: &[Binding] = &{
         // Overlays
         bind(C::Entry, ENTER, A::Accept, "save", Some("save")),
         bind(C::Entry, ESC, A::Back, "cancel", Some("cancel")),
+        bind(C::Entry, &[ctrl('s')], A::SaveAndTest, "save and send a test", Some("save and test")),
+        bind(C::Entry, &[k(KeyCode::F(2))], A::AsForm, "as a form, and back", Some("form")),
+        bind(C::Entry, &[ctrl('n')], A::WaitForNext, "if it is true already: wait for the next time", None),
         bind(C::Entry, &[k(KeyCode::Tab)], A::Complete, "complete the word, next proposal", Some("complete")),
         bind(C::Entry, &[k(KeyCode::BackTab)], A::CompleteBack, "previous proposal", None),
         bind(C::Entry, &[k(KeyCode::Left), ctrl('b')], A::Left, "left", None),
@@ -343,6 +353,21 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Entry, &[ctrl('w')], A::DeleteWord, "delete the word", None),
         bind(C::Entry, &[ctrl('u')], A::DeleteToStart, "delete to the start", None),
         bind(C::Entry, &[ctrl('c')], A::Quit, "quit", None),
+        bind(C::Form, ENTER, A::Accept, "save", Some("save")),
+        bind(C::Form, ESC, A::Back, "cancel", Some("cancel")),
+        bind(C::Form, &[k(KeyCode::Up), k(KeyCode::BackTab)], A::Up, "field above", None),
+        bind(C::Form, &[k(KeyCode::Down), k(KeyCode::Tab)], A::Down, "field below", Some("next field")),
+        bind(C::Form, &[k(KeyCode::Left)], A::Left, "choose, or go left", Some("choose")),
+        bind(C::Form, &[k(KeyCode::Right)], A::Right, "choose, or go right", None),
+        bind(C::Form, &[k(KeyCode::Home)], A::Home, "to the start", None),
+        bind(C::Form, &[k(KeyCode::End)], A::End, "to the end", None),
+        bind(C::Form, &[k(KeyCode::Backspace), ctrl('h')], A::Backspace, "delete to the left", None),
+        bind(C::Form, &[k(KeyCode::Delete)], A::Delete, "delete to the right", None),
+        bind(C::Form, &[ctrl('w')], A::DeleteWord, "delete the word", None),
+        bind(C::Form, &[ctrl('u')], A::DeleteToStart, "empty the field", None),
+        bind(C::Form, &[ctrl('s')], A::SaveAndTest, "save and send a test", Some("save and test")),
+        bind(C::Form, &[k(KeyCode::F(2))], A::AsForm, "back to the line", Some("line")),
+        bind(C::Form, &[ctrl('c')], A::Quit, "quit", None),
         bind(C::Find, ENTER, A::Accept, "go there", Some("go there")),
         bind(C::Find, ESC, A::Back, "cancel", Some("cancel")),
         bind(C::Find, &[k(KeyCode::Up), ctrl('p')], A::Up, "up", None),
@@ -427,6 +452,7 @@ mod tests {
         for context in Context::ALL {
             let contexts = match context {
                 Context::Entry
+                | Context::Form
                 | Context::Find
                 | Context::Help
                 | Context::Explain

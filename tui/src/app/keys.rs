@@ -20,6 +20,7 @@ pub(super) fn on_key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
         return Vec::new();
     }
     let contexts = match &app.overlay {
+        Some(Overlay::Entry(entry)) if entry.sheet.is_some() => vec![Context::Form],
         Some(Overlay::Entry(_)) => vec![Context::Entry],
         Some(Overlay::Find(_)) => vec![Context::Find],
         Some(Overlay::Help { .. }) => vec![Context::Help],
@@ -275,6 +276,7 @@ fn in_entry(app: &mut App, action: Action) -> Vec<Effect> {
         return Vec::new();
     }
     let mut effects = Vec::new();
+    let mut edited = None;
     update::with_entry(app, |entry, app| {
         if entry.saving {
             return;
@@ -282,12 +284,16 @@ fn in_entry(app: &mut App, action: Action) -> Vec<Effect> {
         let context = app.parse_context();
         let before = entry.line.clone();
         match action {
-            Action::Accept => {
+            Action::Accept | Action::SaveAndTest => {
                 if let Understanding::Rule(_) = entry.meaning {
                     if app.is_live() {
                         let text = entry.line.text().trim().to_owned();
                         entry.saving = true;
+                        entry.tests = action == Action::SaveAndTest;
                         entry.refusal = None;
+                        if let Purpose::Edit(id, _) = entry.purpose {
+                            edited = app.board.alert(id).map(|row| (id, row.alert.rule.to_string()));
+                        }
                         effects.push(match entry.purpose {
                             Purpose::Create => Effect::Create(text),
                             Purpose::Edit(id, version) => Effect::Edit(id, version, text),
@@ -298,6 +304,9 @@ fn in_entry(app: &mut App, action: Action) -> Vec<Effect> {
                 }
                 return;
             }
+            Action::AsForm => return entry.as_form(&context),
+            Action::WaitForNext => return entry.wait_for_next(&context),
+            action if entry.sheet.is_some() => return entry.in_form(action, &context),
             Action::Complete => return entry.complete(true, &context),
             Action::CompleteBack => return entry.complete(false, &context),
             action => edit(&mut entry.line, action),
@@ -307,11 +316,14 @@ fn in_entry(app: &mut App, action: Action) -> Vec<Effect> {
             entry.understand(&context);
         }
     });
+    if let Some((id, before)) = edited {
+        update::remember_edit(app, id, before);
+    }
     effects
 }
 
 /// The keys that write and move in a line.
-fn edit(line: &mut Line, action: Action) {
+pub(super) fn edit(line: &mut Line, action: Action) {
     match action {
         Action::Left => line.left(),
         Action::Right => line.right(),

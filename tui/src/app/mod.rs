@@ -21,10 +21,12 @@ mod message;
 mod motion;
 mod past;
 mod quiet;
+mod sheet;
 #[cfg(test)]
 mod tests;
 mod toast;
 mod update;
+mod worth;
 
 use std::collections::BTreeMap;
 
@@ -47,7 +49,7 @@ use jiff::tz::TimeZone;
 pub(crate) use chart::{ChartStyle, Plot, RANGES, Window};
 pub(crate) use cursor::Cursor;
 pub(crate) use draft::Draft;
-pub(crate) use entry::{Entry, Purpose, Understanding};
+pub(crate) use entry::{Entry, Purpose, Understanding, next_time};
 pub(crate) use find::{Find, Found};
 pub(crate) use hits::Hits;
 pub(crate) use keymap::{Action, Context};
@@ -60,6 +62,7 @@ pub(crate) use market::{Bars, Market};
 pub(crate) use message::{Effect, Hit, Message, Reply, Target};
 pub(crate) use motion::{Flash, Motions};
 pub(crate) use quiet::choices as snooze_choices;
+pub(crate) use sheet::{Field, Sheet};
 pub(crate) use toast::{Toasts, Tone};
 pub(crate) use update::update;
 
@@ -497,9 +500,10 @@ impl App {
         ParseContext { catalog: &self.catalog, now: self.now, timezone: &self.zone, channels: &self.channel_names }
     }
 
-    /// A rule put beside the last prices.
+    /// A rule put beside the last prices, and what its indicators are worth as far as that is known.
     pub(crate) fn preview(&self, rule: &Rule) -> bellwether_core::explain::Preview {
-        bellwether_core::explain::preview(rule, &self.catalog, &|symbol| self.board.ticker(symbol).map(|t| t.price))
+        let last = |symbol| self.board.ticker(symbol).map(|t| t.price);
+        bellwether_core::explain::preview_at(rule, &self.catalog, &last, &self.worth(rule))
     }
 
     /// An alert put beside the last prices and what its indicators are worth.

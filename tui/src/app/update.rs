@@ -6,14 +6,15 @@ use bellwether_core::{
     catalog::Catalog,
     event::{AlertRow, Event},
     firing::Firing,
-    protocol::ServerFrame,
+    instrument::Symbol,
+    protocol::{AlertAnswer, ChannelView, ServerFrame},
     text,
     time::{Span, Timestamp},
 };
 
 use super::{
-    App, Done, Effect, Entry, Frozen, Levels, Link, Message, Overlay, Pane, Purpose, Reply, Screen, Tone, Undo,
-    levels::can_fire,
+    App, Done, Effect, Entry, Frozen, Levels, Link, Message, Overlay, Pane, Purpose, Reply, Screen, Tone,
+    Understanding, Undo, levels::can_fire,
 };
 use crate::client::{ApiError, stream::StreamMessage};
 
@@ -62,6 +63,11 @@ fn wishes(app: &mut App) -> Vec<Effect> {
             effects.push(Effect::FetchPast(line));
         }
     }
+    for (symbol, interval) in indicator_bars(app) {
+        if app.market.wants_bars(symbol, interval, now) {
+            effects.push(Effect::FetchCandles(symbol, interval, None));
+        }
+    }
     if app.market.wants_sparks(now, app.board.tickers().count()) {
         effects.push(Effect::FetchSparklines);
     }
@@ -80,6 +86,17 @@ fn wishes(app: &mut App) -> Vec<Effect> {
     }
     effects.append(&mut counts(app));
     effects
+}
+
+/// The bars that the indicators of the alert being written are computed from.
+fn indicator_bars(app: &App) -> Vec<(Symbol, Span)> {
+    match &app.overlay {
+        Some(Overlay::Entry(entry)) => match &entry.meaning {
+            Understanding::Rule(rule) => super::worth::bars_needed(rule),
+            Understanding::Empty | Understanding::Wrong(_) => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
 }
 
 /// The alerts in sight that the past is to be asked about.
@@ -259,12 +276,12 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
         Reply::Resent(id, Err(error)) => trouble(app, &format!("{id} is not sent again"), &error),
         Reply::Past(line, Ok(answer)) => {
             if let Some(Overlay::Entry(entry)) = &mut app.overlay {
-                entry.past.answered(line, &answer);
+                entry.past.answered(line, &answer, &app.zone);
             } else if let Some(Overlay::Level(draft)) = &mut app.overlay {
-                draft.past.answered(line, &answer);
+                draft.past.answered(line, &answer, &app.zone);
             }
         }
-        Reply::Saved(answer) => on_saved(app, answer),
+        Reply::Saved(answer) => return on_saved(app, answer),
         Reply::Paused(id, paused, answer) => match answer {
             Ok(_) => {
                 app.toasts.push(Tone::Info, format!("{id} {}", if paused { "paused" } else { "resumed" }), app.now);
@@ -307,10 +324,14 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
 }
 
 /// The answer to Enter in the alert line. A refusal keeps the line as it is.
-fn on_saved(app: &mut App, answer: Result<bellwether_core::protocol::AlertAnswer, ApiError>) {
+fn on_saved(app: &mut App, answer: Result<AlertAnswer, ApiError>) -> Vec<Effect> {
+    let mut effects = Vec::new();
     match answer {
         Ok(answer) => {
             let id = answer.alert.id;
+            if matches!(&app.overlay, Some(Overlay::Entry(entry)) if entry.saving && entry.tests) {
+                effects = tests_of(app, &answer);
+            }
             if matches!(&app.overlay, Some(Overlay::Entry(entry)) if entry.saving)
                 || matches!(&app.overlay, Some(Overlay::Level(draft)) if draft.saving)
             {
@@ -345,6 +366,14 @@ fn on_saved(app: &mut App, answer: Result<bellwether_core::protocol::AlertAnswer
             }
         }
     }
+    effects
+}
+
+/// A test over each channel that an alert goes to.
+fn tests_of(app: &App, answer: &AlertAnswer) -> Vec<Effect> {
+    let via = &answer.alert.channels;
+    let goes = |channel: &&ChannelView| if via.is_empty() { channel.default } else { via.contains(&channel.name) };
+    app.channels.iter().filter(goes).map(|channel| Effect::TestChannel(channel.name.clone())).collect()
 }
 
 /// A time as the user reads it: `14:02`, with the day if it is not today.

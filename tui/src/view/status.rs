@@ -174,7 +174,8 @@ pub(super) fn banner(app: &App, pen: &mut Pen<'_>, line: Rect) {
 
 /// The last line: what can be done here.
 pub(super) fn hints(app: &App, pen: &mut Pen<'_>, line: Rect) {
-    let contexts = match app.overlay {
+    let contexts = match &app.overlay {
+        Some(Overlay::Entry(entry)) if entry.sheet.is_some() => vec![Context::Form],
         Some(Overlay::Entry(_)) => vec![Context::Entry],
         Some(Overlay::Find(_)) => vec![Context::Find],
         Some(Overlay::Help { .. }) => vec![Context::Help],

@@ -62,6 +62,13 @@ fn pictures() -> Vec<(&'static str, App)> {
         ("health", with(&|app| app.screen = Screen::Health)),
         ("entry_good", with(&|app| drop(types(app, "acrosses up 61k via desktop,email every 1h")))),
         ("entry_bad", with(&|app| drop(types(app, "aaccross 61k once")))),
+        (
+            "form",
+            with(&|app| {
+                drop(types(app, "acrosses up 61k every 1h"));
+                press(app, KeyCode::F(2));
+            }),
+        ),
         ("help", with(&|app| drop(types(app, "?")))),
         ("find", with(&|app| drop(types(app, "/eth")))),
         ("explain", with(&|app| drop(types(app, "w")))),
@@ -96,7 +103,7 @@ fn pictures() -> Vec<(&'static str, App)> {
 
 #[test]
 fn the_screens_look_as_they_did() {
-    let shown = ["watch", "chart", "line", "alerts", "entry_good", "entry_bad", "help"];
+    let shown = ["watch", "chart", "line", "alerts", "entry_good", "entry_bad", "form", "help"];
     for (name, app) in pictures().into_iter().filter(|(name, _)| shown.contains(name)) {
         for (w, h) in SIZES {
             insta::assert_snapshot!(format!("{name}_{w}x{h}"), shot(&app, w, h));
@@ -494,6 +501,27 @@ fn a_changed_price_flashes_its_changed_digits_only() {
     let lit: String = line.iter().filter(|c| c.bg == ratatui::style::Color::Green).map(|c| c.symbol()).collect();
     assert_eq!(lit, "9.50");
     press(&mut app, KeyCode::Down);
+}
+
+#[test]
+fn an_alert_that_is_true_already_can_be_told_to_wait() {
+    let mut app = fixture::app();
+    types(&mut app, "a> 60k once");
+    assert!(shot(&app, 80, 24).contains("already true: Enter fires it at once, Ctrl-N"), "{}", shot(&app, 80, 24));
+    let next = crossterm::event::KeyEvent::new(KeyCode::Char('n'), crossterm::event::KeyModifiers::CONTROL);
+    fixture::feed(&mut app, [Message::Key(next)]);
+    let shown = shot(&app, 80, 24);
+    assert!(shown.contains("BTC crosses up 60000 once") && !shown.contains("already true"), "{shown}");
+}
+
+#[test]
+fn an_indicator_is_shown_with_its_present_value() {
+    let mut app = fixture::app();
+    types(&mut app, "aBTC > sma(20, 1d) once");
+    assert!(shot(&app, 120, 40).contains("sma(20, 1d) is now "), "{}", shot(&app, 120, 40));
+    press(&mut app, KeyCode::Esc);
+    types(&mut app, "aBTC > sma(500, 1d) once");
+    assert!(shot(&app, 120, 40).contains("it needs 500 closed bars"), "{}", shot(&app, 120, 40));
 }
 
 #[test]

@@ -191,7 +191,7 @@ pub(super) fn screen(app: &App, pen: &mut Pen<'_>, area: Rect) {
 fn head(room: u16) -> (&'static str, String) {
     let left = if room >= 60 { "No    State          Says" } else { "No    Says" };
     let mut right = format!("{:>10}", "To go");
-    for (least, name) in [(50, " Fired"), (68, "    Past"), (100, "     Last"), (76, "  Over          ")] {
+    for (least, name) in [(60, " Fired"), (66, "    Past"), (110, "     Last"), (96, "  Over          ")] {
         if room >= least {
             right.push_str(name);
         }
@@ -213,21 +213,21 @@ fn long(app: &App, pen: &mut Pen<'_>, line: Rect, row: &AlertRow, selected: bool
     let x = if line.width >= 60 { pen.put(line, x + 1, &format!("{:<12}", state_words(app, row)), style) } else { x };
     let rule = &row.alert.rule;
     let mut tail = vec![piece(format!(" {:>10}", distance(app, row)), theme.level)];
-    if line.width >= 50 {
+    if line.width >= 60 {
         let hits = if row.fired == 0 { format::MISSING.to_owned() } else { format!("{}x", row.fired) };
         tail.push(piece(format!("{hits:>6}"), theme.dim));
     }
-    if line.width >= 68 {
+    if line.width >= 66 {
         let past =
             app.hits_of_alerts.of(row).map_or(format::MISSING.to_owned(), |n| format!("{}/{}d", n.count, n.days));
         tail.push(piece(format!("{past:>8}"), theme.dim));
     }
-    if line.width >= 100 {
+    if line.width >= 110 {
         let last =
             row.last_fired.map_or(format::MISSING.to_owned(), |at| format!("{} ago", format::age(app.now.since(at))));
         tail.push(piece(format!("{last:>9}"), theme.dim));
     }
-    if line.width >= 76 {
+    if line.width >= 96 {
         let via: Vec<&str> = rule.via.iter().map(bellwether_core::condition::ChannelName::as_str).collect();
         let via = if via.is_empty() { "default".to_owned() } else { via.join(",") };
         tail.push(piece(format!("  {:<14}", super::pen::fit(&via, 14).0), theme.dim));

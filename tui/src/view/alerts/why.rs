@@ -193,6 +193,7 @@ fn reasons(app: &App, pen: &Pen<'_>, row: &AlertRow) -> Vec<(&'static str, Strin
         (0, _) => "never".to_owned(),
         (1, Some(at)) => format!("once, {}", format::moment(app, at)),
         (n, Some(at)) => format!("{n} times, last {}", format::moment(app, at)),
+        (1, None) => "once".to_owned(),
         (n, None) => format!("{n} times"),
     };
     out.push(("fired", hits, Style::new()));
@@ -202,7 +203,15 @@ fn reasons(app: &App, pen: &Pen<'_>, row: &AlertRow) -> Vec<(&'static str, Strin
             1 => "it would have fired once".to_owned(),
             n => format!("it would have fired {n} times"),
         };
-        out.push(("past", format!("in the last {} days {times}", past.days), Style::new()));
+        out.push((
+            "past",
+            if past.days == 1 {
+                format!("in the last day {times}")
+            } else {
+                format!("in the last {} days {times}", past.days)
+            },
+            Style::new(),
+        ));
     }
     if !matches!(rule.repeat, Repeat::Once) || rule.note.is_some() {
         out.push(("line", rule.to_string(), theme.dim));
