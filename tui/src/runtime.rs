@@ -212,6 +212,7 @@ impl Loop {
         match effect {
             Effect::Quit => return Ok(false),
             Effect::Redraw => self.terminal.clear()?,
+            Effect::Copy(text) => terminal::copy(&text)?,
             Effect::Bell => terminal::ring()?,
             Effect::Mouse(on) => terminal::capture_mouse(on)?,
             // A full queue holds the same wish already.

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButto
 
 use super::{
     Action, App, Context, Effect, Find, Found, Line, Overlay, Pane, Purpose, Screen, Target, Tone, Understanding,
-    chart, draft,
+    chart, copy, draft,
     keymap::{self, Chord},
     quiet, update,
 };
@@ -100,6 +100,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
                 Vec::new()
             }
             Action::Acknowledge => quiet::acknowledge(app, id),
+            Action::Copy => copy::copy(app),
             _ => {
                 app.overlay = None;
                 Vec::new()
@@ -152,6 +153,7 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
             Some(id) => return quiet::acknowledge(app, id),
             None => no_alert(app),
         },
+        Action::Copy => return copy::copy(app),
         Action::AcknowledgeAll => return quiet::acknowledge_all(app),
         Action::Explain => match app.target_alert() {
             Some(id) => app.overlay = Some(Overlay::Explain(id)),
@@ -182,10 +184,7 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
             }
             return dead.into_iter().map(Effect::Resend).collect();
         }
-        Action::Retry => {
-            app.market.expire();
-            return if app.is_live() { Vec::new() } else { vec![Effect::Reconnect] };
-        }
+        Action::Retry => return update::refresh(app),
         Action::Mouse => {
             app.mouse = !app.mouse;
             let whose = if app.mouse { "the mouse is bellwether's" } else { "the mouse is the terminal's" };

@@ -104,6 +104,8 @@ pub(crate) enum Effect {
     Snapshot,
     /// Connect now, not at the end of the countdown.
     Reconnect,
+    /// Put text into the clipboard of whoever sits at the terminal.
+    Copy(String),
     /// Ring the terminal's bell.
     Bell,
     /// Give the mouse to the dashboard or back to the terminal.

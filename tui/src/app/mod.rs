@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a file or a socket: messages come in, effects go out, `now` is a field that the runtime sets.
 
 mod chart;
+mod copy;
 mod cursor;
 mod draft;
 mod entry;
@@ -270,6 +271,8 @@ pub struct App {
     pub(crate) chart: chart::ChartView,
     pub(crate) hits_of_alerts: Hits,
     pub(crate) mouse: bool,
+    /// When everything was last asked for anew by hand.
+    refreshed: Option<Timestamp>,
     /// Where the mouse was last: column and line.
     pointed: Option<(u16, u16)>,
     /// What can be clicked, as of the last frame.
@@ -323,6 +326,7 @@ impl App {
             edited: None,
             chart: chart::ChartView::default(),
             hits_of_alerts: Hits::default(),
+            refreshed: None,
             pointed: None,
             hits: Vec::new(),
             page: 10,

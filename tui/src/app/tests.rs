@@ -295,6 +295,32 @@ fn a_held_picture_stands_still_while_the_board_goes_on() {
 }
 
 #[test]
+fn a_held_chart_stands_still_and_is_fetched_when_it_is_let_go() {
+    let mut app = fixture::app();
+    let close = |app: &App| app.bars().and_then(|b| b.items.last().map(|bar| bar.close));
+    let before = close(&app);
+    types(&mut app, "p");
+    feed(&mut app, [event(2, Event::Price(ticker("BTC", "70000", "9")))]);
+    assert_eq!(close(&app), before);
+    let effects = types(&mut app, "p");
+    assert!(
+        effects.iter().any(|e| matches!(e, Effect::FetchCandles(s, _, None) if *s == symbol("BTC"))),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn refreshing_is_not_done_more_often_than_is_good() {
+    let mut app = fixture::app();
+    assert!(types(&mut app, "r").contains(&Effect::Snapshot));
+    assert_eq!(types(&mut app, "r"), []);
+    assert!(toasts(&app).iter().any(|t| t.contains("again in 10 s")), "{:?}", toasts(&app));
+    let later = app.now.plus(Span::from_seconds(11));
+    feed(&mut app, [Message::Frame(later)]);
+    assert!(types(&mut app, "r").contains(&Effect::Snapshot));
+}
+
+#[test]
 fn finding_goes_to_the_instrument_or_the_alert() {
     let mut app = fixture::app();
     types(&mut app, "/doge");

@@ -20,6 +20,8 @@ use crate::client::{ApiError, stream::StreamMessage};
 
 /// How long a deleted alert can be brought back.
 const UNDO: Span = Span::from_seconds(10);
+/// How often everything may be asked for anew by hand.
+const REFRESH: Span = Span::from_seconds(10);
 /// How often live sorting re-orders the rows.
 const RESORT: Span = Span::from_seconds(2);
 /// How long rows stay put after the cursor moved.
@@ -74,7 +76,8 @@ fn wishes(app: &mut App) -> Vec<Effect> {
     if let Some(symbol) = app.subject() {
         let interval = app.bar_span();
         for symbol in [Some(symbol), app.chart.compare].into_iter().flatten() {
-            if app.market.wants_bars(symbol, interval, now) {
+            let held = app.frozen.is_some() && app.market.bars(symbol, interval).is_some_and(|bars| bars.known);
+            if !held && app.market.wants_bars(symbol, interval, now) {
                 effects.push(Effect::FetchCandles(symbol, interval, None));
             }
         }
@@ -199,7 +202,10 @@ fn on_event(app: &mut App, seq: u64, event: Event) -> Vec<Effect> {
                     Some(before) => app.motions.on_price(ticker.symbol, before.price, ticker.price, app.now),
                     None => rows_changed = true,
                 }
-                app.market.on_price(ticker);
+                // What is held stands still as a whole; the bars are fetched when it is let go.
+                if app.frozen.is_none() {
+                    app.market.on_price(ticker);
+                }
             }
             Event::AlertPut(row) => {
                 let newer = app.board.alert(row.alert.id).is_none_or(|known| known.alert.version <= row.alert.version);
@@ -459,10 +465,29 @@ pub(super) fn pause(app: &App, id: AlertId) -> Vec<Effect> {
 /// Holds the picture, or lets it go.
 pub(super) fn freeze(app: &mut App) {
     app.frozen = match app.frozen.take() {
-        Some(_) => None,
+        Some(_) => {
+            app.market.expire();
+            None
+        }
         None => Some(Frozen { board: app.board.clone(), since: app.now }),
     };
     app.refill_rows();
+}
+
+/// Connects at once, or asks for everything anew; not more often than providers would like.
+pub(super) fn refresh(app: &mut App) -> Vec<Effect> {
+    if !app.is_live() {
+        return vec![Effect::Reconnect];
+    }
+    if let Some(ago) = app.refreshed.map(|at| app.now.since(at)).filter(|ago| *ago < REFRESH) {
+        let wait = REFRESH.as_seconds() - ago.as_seconds();
+        app.toasts.push(Tone::Info, format!("fetched a moment ago: again in {wait} s"), app.now);
+        return Vec::new();
+    }
+    app.refreshed = Some(app.now);
+    app.market.expire();
+    app.toasts.push(Tone::Info, "fetching prices, bars and channels anew", app.now);
+    vec![Effect::Snapshot, Effect::FetchChannels]
 }
 
 /// Goes to a screen.

@@ -133,8 +133,8 @@ fn short(app: &App, pen: &mut Pen<'_>, line: Rect, row: &AlertRow, selected: boo
 /// The screen of all alerts.
 pub(super) fn screen(app: &App, pen: &mut Pen<'_>, area: Rect) {
     let ids = app.alert_ids();
-    let detail = area.width >= 100 && area.height >= 10;
-    let below = !detail && area.height >= 20;
+    let detail = area.width >= 100 && area.height >= 10 && !app.expanded;
+    let below = !detail && area.height >= 20 && !app.expanded;
     let (list, side) = if detail {
         let left = area.width * 3 / 5;
         (Rect { width: left, ..area }, Some(Rect { x: area.x + left, width: area.width - left, ..area }))
