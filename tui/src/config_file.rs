@@ -41,7 +41,7 @@ impl Loaded {
 }
 
 /// Where all settings stand.
-const HINT: &str = "`bellwether config example` prints every setting with its default";
+pub(crate) const HINT: &str = "`bellwether config example` prints every setting with its default";
 
 /// Reads the configuration: the file `path` (which must exist when it was `named` by the user), then the environment.
 pub fn load(path: &Path, named: bool) -> Result<Loaded, UserError> {
@@ -78,7 +78,7 @@ pub fn load(path: &Path, named: bool) -> Result<Loaded, UserError> {
 }
 
 /// The file's text, or nothing where there is none and none was asked for.
-fn read(path: &Path, named: bool) -> Result<Option<String>, UserError> {
+pub(crate) fn read(path: &Path, named: bool) -> Result<Option<String>, UserError> {
     let failed = |why: &str| {
         UserError::with_hint(
             format!("cannot read the configuration {}: {why}", path.display()),

@@ -11,8 +11,11 @@ pub mod config_file;
 pub mod error;
 pub mod folders;
 pub mod launch;
+pub mod logins;
+mod memory;
 pub mod out;
 pub mod runtime;
+pub mod settings_file;
 mod terminal;
 mod view;
 

@@ -5,11 +5,16 @@
 
 use std::{
     io::{self, IsTerminal},
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use bellwether_core::{backtest::NewBacktest, instrument::Symbol, protocol::AlertPatch, time::Timestamp};
+use bellwether_core::{
+    backtest::NewBacktest, config::Dashboard, instrument::Symbol, protocol::AlertPatch, time::Timestamp,
+};
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt;
 use jiff::tz::TimeZone;
@@ -21,15 +26,19 @@ use tokio::{
 };
 
 use crate::{
-    app::{App, Effect, Look, Message, Reply, update},
+    app::{App, Effect, Look, Message, Reply, Variables, update},
     client::{
         ApiClient,
         stream::{self, Reconnect, StreamCommand, StreamMessage},
     },
+    memory::Memory,
+    settings_file::SettingsFile,
     terminal::{self, FrameBytes, Guard},
     view,
 };
 
+/// Where the dashboard writes down why it failed, in the data folder.
+const LOG: &str = "dashboard.log";
 /// The least time between two frames of data.
 const FRAME: Duration = Duration::from_millis(50);
 /// How often ages and clock move on.
@@ -40,6 +49,9 @@ const FRAMES: usize = 1_024;
 const REPLIES: usize = 64;
 /// Wishes to the stream; the loop never waits for it, what does not fit is wished again.
 const COMMANDS: usize = 8;
+
+/// Starts a daemon in the background, and waits until it answers.
+pub type Starter = Box<dyn Fn() -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>> + Send + Sync>;
 
 /// What the dashboard needs to start.
 pub struct DashboardOptions {
@@ -53,6 +65,12 @@ pub struct DashboardOptions {
     pub readonly: bool,
     /// How to find the daemon again when it was lost.
     pub reconnect: Reconnect,
+    /// How to start a daemon when there is none any more; nothing where that is not the dashboard's to do.
+    pub start: Option<Starter>,
+    /// Where the user's settings are read and saved.
+    pub settings: SettingsFile,
+    /// The folder for what the dashboard remembers, and for its log.
+    pub data: PathBuf,
     /// The IANA time zone of times on the screen; the system's where absent or unknown.
     pub timezone: Option<String>,
     /// The instrument whose chart is shown first.
@@ -80,16 +98,33 @@ pub async fn run(options: DashboardOptions) -> anyhow::Result<()> {
         io::stdout().is_terminal() && io::stdin().is_terminal(),
         "the dashboard needs a terminal\n\nhint: `bellwether watch` prints prices and firings as lines, `bellwether daemon` runs without a screen"
     );
-    let look = Look::from_variables(|name| std::env::var(name).ok());
+    let variables = Variables::read(|name| std::env::var(name).ok());
     let zone = options.timezone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system);
-    let mut app = App::new(now(), zone, look, options.simulated, options.readonly);
+    let mut app = App::new(now(), zone, Look::default(), options.simulated, options.readonly);
+    match options.settings.read() {
+        Ok(settings) => app.configure(settings, variables),
+        Err(error) => {
+            app.configure(Dashboard::default(), variables);
+            drop(update(&mut app, Message::Settings(Box::new(Err(error.to_string())))));
+        }
+    }
+    let memory = Memory::of(&options.data);
+    if !options.simulated {
+        app.remember(memory.prices());
+    }
     if let Some(symbol) = options.chart {
         app.open_chart(symbol);
     }
     let left = {
-        let _guard = Guard::take().context("take the terminal")?;
+        let _guard = Guard::take(&options.data.join(LOG)).context("take the terminal")?;
+        if !app.mouse {
+            terminal::capture_mouse(false).context("give the mouse back")?;
+        }
         Loop::start(options)?.run(&mut app).await
     };
+    if !app.simulated {
+        memory.keep(&app);
+    }
     left.context("draw on the terminal")
 }
 
@@ -104,6 +139,9 @@ struct Loop {
     commands: mpsc::Sender<StreamCommand>,
     replies: mpsc::Receiver<Reply>,
     reply: mpsc::Sender<Reply>,
+    settings: mpsc::Receiver<Result<Dashboard, String>>,
+    file: SettingsFile,
+    start: Option<Arc<Starter>>,
     bytes: FrameBytes,
     terminal: Terminal<CrosstermBackend<FrameBytes>>,
 }
@@ -126,9 +164,12 @@ impl Loop {
         let (reply, replies) = mpsc::channel(REPLIES);
         let api = ApiClient::new(&options.address, &options.token);
         tokio::spawn(stream::run(options.address, options.token, options.reconnect, out, wishes));
+        let (changed, settings) = mpsc::channel(1);
+        tokio::spawn(options.settings.clone().watch(changed));
         let bytes = FrameBytes::default();
         let terminal = Terminal::new(CrosstermBackend::new(bytes.clone())).context("measure the terminal")?;
-        Ok(Self { api, frames, commands, replies, reply, bytes, terminal })
+        let (file, start) = (options.settings, options.start.map(Arc::new));
+        Ok(Self { api, frames, commands, replies, reply, settings, file, start, bytes, terminal })
     }
 
     async fn run(mut self, app: &mut App) -> anyhow::Result<()> {
@@ -158,6 +199,7 @@ impl Loop {
                 },
                 () = tokio::time::sleep_until(wake) => Woken::Time,
                 Some(reply) = self.replies.recv() => Woken::Message(Message::Reply(Box::new(reply))),
+                Some(answer) = self.settings.recv() => Woken::Message(Message::Settings(Box::new(answer))),
                 Some(message) = self.frames.recv() => Woken::Message(Message::Server(Box::new(message))),
             };
             if !Guard::is_taken() {
@@ -238,6 +280,29 @@ impl Loop {
                 let wanted = NewBacktest { expr: None, exprs: Some(lines), days: Some(App::PAST_DAYS) };
                 Reply::Hits(asked, api.backtest(&wanted).await)
             }),
+            Effect::Search(name) => self.call(|api| async move {
+                let answer = api.search(&name).await;
+                Reply::Searched(name, answer)
+            }),
+            Effect::AddInstrument(wanted) => {
+                self.call(move |api| async move { Reply::Added(api.add_instrument(&wanted).await) });
+            }
+            Effect::SaveSettings(settings) => {
+                let file = self.file.clone();
+                self.call(move |_| async move {
+                    let saved = tokio::task::spawn_blocking(move || file.save(&settings)).await;
+                    Reply::SettingsSaved(saved.unwrap_or_else(|_| Err("the settings were not saved".to_owned())))
+                });
+            }
+            Effect::StartDaemon => {
+                let start = self.start.clone();
+                self.call(move |_| async move {
+                    Reply::Started(match start {
+                        Some(start) => start().await.map_err(|error| error.to_string()),
+                        None => Err("a demo that is over is begun anew with `bellwether demo`".to_owned()),
+                    })
+                });
+            }
             Effect::Create(line) => self.call(|api| async move { Reply::Saved(api.create_alert(&line).await) }),
             Effect::Edit(id, version, line) => self.call(move |api| async move {
                 let patch = AlertPatch { expr: Some(line), ..AlertPatch::default() };

@@ -3,7 +3,10 @@
 
 use std::{
     cell::RefCell,
+    fs,
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
     rc::Rc,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -11,7 +14,10 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crossterm::{
     cursor::{Hide, Show},
-    event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture},
+    event::{
+        DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event, KeyCode,
+        KeyEventKind, KeyModifiers, read,
+    },
     execute,
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
@@ -24,9 +30,9 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Guard(());
 
 impl Guard {
-    /// Takes the terminal, and sees to it that a panic gives it back before it speaks.
-    pub(crate) fn take() -> io::Result<Self> {
-        hook_panics();
+    /// Takes the terminal, and sees to it that a panic gives it back before it speaks, and is written down in `log`.
+    pub(crate) fn take(log: &Path) -> io::Result<Self> {
+        hook_panics(log);
         enable_raw_mode()?;
         TAKEN.store(true, Ordering::SeqCst);
         let guard = Self(());
@@ -46,6 +52,39 @@ impl Drop for Guard {
     }
 }
 
+/// Asks for a secret on standard error; what is typed is not shown. Ctrl-C is an error.
+pub(crate) fn ask_secret(prompt: &str) -> io::Result<String> {
+    /// Gives the terminal its manners back, however this ends.
+    struct Raw;
+    impl Drop for Raw {
+        fn drop(&mut self) {
+            drop(disable_raw_mode());
+        }
+    }
+    let mut shown = io::stderr();
+    write!(shown, "{prompt}")?;
+    shown.flush()?;
+    enable_raw_mode()?;
+    let raw = Raw;
+    let mut typed = String::new();
+    let outcome = loop {
+        let Event::Key(key) = read()? else { continue };
+        match key.code {
+            _ if key.kind == KeyEventKind::Release => {}
+            KeyCode::Enter => break Ok(typed),
+            KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                break Err(io::ErrorKind::Interrupted.into());
+            }
+            KeyCode::Backspace => drop(typed.pop()),
+            KeyCode::Char(letter) => typed.push(letter),
+            _ => {}
+        }
+    };
+    drop(raw);
+    writeln!(shown)?;
+    outcome
+}
+
 /// Gives the terminal back once, however often it is called.
 fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
@@ -55,15 +94,37 @@ fn give_back() {
     }
 }
 
-fn hook_panics() {
+fn hook_panics(log: &Path) {
     static HOOKED: AtomicBool = AtomicBool::new(false);
     if !HOOKED.swap(true, Ordering::SeqCst) {
         let before = std::panic::take_hook();
+        let log = log.to_owned();
         std::panic::set_hook(Box::new(move |panic| {
+            let ours = TAKEN.load(Ordering::SeqCst);
             give_back();
-            before(panic);
+            if !ours {
+                return before(panic);
+            }
+            let trace = std::backtrace::Backtrace::force_capture();
+            let told = match write_down(&log, &format!("{panic}\n{trace}")) {
+                Ok(()) => format!("{} says where", log.display()),
+                Err(error) => format!("{} cannot be written: {error}", log.display()),
+            };
+            let panic = bellwether_core::text::sanitize(&panic.to_string().replace('\n', " "));
+            let words = format!("the dashboard failed: {panic}\n\nhint: {told}; the daemon watches on\n");
+            // Nobody can be told when standard error is closed.
+            drop(io::stderr().write_all(words.as_bytes()));
         }));
     }
+}
+
+/// Appends to the log, which nobody else can read.
+fn write_down(log: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = log.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
+    writeln!(file, "{} bellwether {}: {text}", jiff::Timestamp::now(), env!("CARGO_PKG_VERSION"))
 }
 
 fn enter(out: &mut impl Write) -> io::Result<()> {

@@ -24,6 +24,12 @@ fn mistakes_are_named_with_their_place_and_what_was_meant() {
         ("[feeds.yahoo]\ninterval = '5 mins ago'", "2:12: expected a duration such as \"90s\""),
         ("[feeds.yahoo]\ninterval = '1s'", "2:12: `feeds.yahoo.interval`: expected a duration from 30s upward"),
         ("[server]\nlisten = '0.0.0.0:8000'", "2:10: `server.listen`: anybody on the network could reach it"),
+        (
+            "[server]\nallow_remote = true\nlisten = '0.0.0.0:8000'",
+            "3:10: `server.listen`: passwords and tokens would travel for anybody to read",
+        ),
+        ("[server]\ntls = { cert = 'c' }", "missing field `key`"),
+        ("[server]\njwt_secret_previous = 'x'", "`server.jwt_secret_previous`: expected the key that signs now too"),
         ("[server]\nlisten = 'here'", "expected an address and a port"),
         ("[feeds.coinbase]\nws_url = 'file:///etc'", "expected an address such as \"wss://host\""),
         ("[feeds.yahoo]\nbase_url = 'http://u:p@h/'", "no user name or password"),
@@ -36,6 +42,13 @@ fn mistakes_are_named_with_their_place_and_what_was_meant() {
         ("[channels.desktop.limits]\nburst = 0", "2:9: `channels.desktop.limits.burst`: expected an integer from 1"),
         ("[channels.desktop.limits]\ngroup = '2h'", "expected a duration of at most 1h"),
         ("[user]\ndefault_channels = ['pigeon']", "the channel `pigeon` is not set up"),
+        ("[dashboard]\ntheme = 'drak'", "2:9: unknown variant `drak`, expected one of `terminal`, `dark`"),
+        ("[dashboard]\ncolumns = ['age', 'age']", "2:11: `dashboard.columns`: `age` stands there twice"),
+        ("[dashboard]\nwatchlist = 'tech'", "2:13: `dashboard.watchlist`: expected \"all\" or the name of a list"),
+        ("[dashboard]\ncurrency = 'euro'", "2:12: `dashboard.currency`: expected the code of a currency"),
+        ("[dashboard.watchlists]\nall = ['BTC']", "`dashboard.watchlists`: `all` cannot name a list"),
+        ("[dashboard.holdings]\nBTC = { quantity = 0.5 }", "expected a decimal number in a string"),
+        ("[dashboard.keys]\nquit = 5", "expected a key such as \"n\" or \"Ctrl-N\""),
         ("[server]\nlisten = '127.0.0.1:1'\nlisten = '127.0.0.1:2'", "duplicate key"),
         (
             "[channels.email]\nhost = 'h'\npassword = { enve = 'X' }",
@@ -44,6 +57,14 @@ fn mistakes_are_named_with_their_place_and_what_was_meant() {
     ] {
         let said = error(text);
         assert!(said.contains(expected), "{text}\n  said:     {said}\n  expected: {expected}");
+    }
+}
+
+#[test]
+fn another_address_is_allowed_with_tls_or_behind_a_proxy() {
+    for how in ["tls = { cert = 'c.pem', key = 'k.pem' }", "behind_proxy = true"] {
+        let text = format!("[server]\nlisten = '0.0.0.0:8443'\nallow_remote = true\n{how}");
+        assert!(Config::from_toml(&text).is_ok(), "{how}");
     }
 }
 
@@ -88,6 +109,7 @@ fn the_example_names_every_key_and_its_optional_lines_are_valid() {
         "channels.command.x",
         "data",
         "log",
+        "dashboard",
     ] {
         let said = error(&format!("[{section}]\nqqqqqqqqqqqqqqqqqqqqqqqqq = 1"));
         let known = said.split_once("known here: ").unwrap_or_else(|| panic!("{said}")).1;

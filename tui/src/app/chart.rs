@@ -269,7 +269,7 @@ fn measure(view: &ChartView, items: &[Candle], room: u16) -> Option<(usize, usiz
     let enough = wanted.saturating_mul(4) / 5;
     let merge = common(range.bar, enough.saturating_mul(gap).div_ceil(room).max(1));
     let shown = wanted.div_ceil(merge).max(1);
-    let stride = (room / shown).clamp(1, WIDEST);
+    let stride = (room / shown).clamp(if merge > 1 { gap } else { 1 }, WIDEST);
     Some((merge, shown.min(room / stride.max(1)).max(1), stride))
 }
 

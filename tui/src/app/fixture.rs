@@ -252,7 +252,9 @@ pub(crate) fn snapshot_of(prices: Vec<Ticker>, alerts: Vec<AlertRow>, firings: V
 
 /// A dashboard that has just been opened.
 pub(crate) fn empty() -> App {
-    App::new(noon(), TimeZone::UTC, Look::default(), false, false)
+    let mut app = App::new(noon(), TimeZone::UTC, Look::default(), false, false);
+    app.settings.hints = false;
+    app
 }
 
 /// A dashboard in the middle of an ordinary day.

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::Screen;
+use super::{Screen, Sort};
 
 /// Where a key means something. On a screen its own keys and those of [`Context::Everywhere`] apply; an overlay has only its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +33,18 @@ pub(crate) enum Context {
     Snooze,
     /// With a line of the chart in the hand.
     Level,
+    /// In the command palette.
+    Palette,
+    /// In a line that is asked for: a filter, a name, a holding.
+    Prompt,
+    /// In the choice of the order of rows.
+    Order,
+    /// In the settings.
+    Settings,
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Everywhere,
         Self::Watch,
         Self::Chart,
@@ -50,6 +58,10 @@ impl Context {
         Self::Explain,
         Self::Snooze,
         Self::Level,
+        Self::Palette,
+        Self::Prompt,
+        Self::Order,
+        Self::Settings,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -67,7 +79,16 @@ impl Context {
             Self::Explain => "Why not fired",
             Self::Snooze => "Snoozing",
             Self::Level => "Moving a line",
+            Self::Palette => "Commands",
+            Self::Prompt => "Filter, name, holding",
+            Self::Order => "Order of rows",
+            Self::Settings => "Settings",
         }
+    }
+
+    /// Whether its keys are those of a screen, and so the user's to change.
+    pub(crate) const fn is_screen(self) -> bool {
+        matches!(self, Self::Everywhere | Self::Watch | Self::Chart | Self::Alerts | Self::History | Self::Health)
     }
 
     pub(crate) const fn of_screen(screen: Screen) -> Self {
@@ -103,6 +124,21 @@ pub(crate) enum Action {
     PauseAlert,
     Sort,
     ReverseSort,
+    /// Sorts by this.
+    SortBy(Sort),
+    Filter,
+    ClearFilter,
+    RowUp,
+    RowDown,
+    NextList,
+    PreviousList,
+    NewList,
+    AddRow,
+    RemoveRow,
+    Holding,
+    Palette,
+    Settings,
+    StartDaemon,
     NextRange,
     PreviousRange,
     Expand,
@@ -156,10 +192,10 @@ pub(crate) enum Action {
 /// A key with the modifier that matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chord {
-    code: KeyCode,
-    control: bool,
+    pub(super) code: KeyCode,
+    pub(super) control: bool,
     /// Only of keys that have no character: in a character it is already.
-    shift: bool,
+    pub(super) shift: bool,
 }
 
 impl Chord {
@@ -248,6 +284,13 @@ const fn bind(
             | Action::PauseAlert
             | Action::TestChannel
             | Action::Resend
+            | Action::RowUp
+            | Action::RowDown
+            | Action::NewList
+            | Action::AddRow
+            | Action::RemoveRow
+            | Action::Holding
+            | Action::StartDaemon
     );
     Binding { context, chords, action, help, hint, writes }
 }
@@ -270,8 +313,18 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Watch, DELETE, A::DeleteAlert, "delete the alert", None),
         bind(C::Watch, &[c(' ')], A::PauseAlert, "pause or resume the alert", None),
         bind(C::Watch, &[c('w')], A::Explain, "why the alert has not fired", Some("why")),
-        bind(C::Watch, &[c('o')], A::Sort, "sort by symbol, change, alert, or not at all", Some("sort")),
+        bind(C::Watch, &[c('f')], A::Filter, "filter the rows: > 100, +2% in 24h, crypto", Some("filter")),
+        bind(C::Watch, &[c('F')], A::ClearFilter, "show all rows again", None),
+        bind(C::Watch, &[c('o')], A::Sort, "order of rows: o and a letter", Some("sort")),
         bind(C::Watch, &[c('O')], A::ReverseSort, "reverse the order", None),
+        bind(C::Watch, &[c('K')], A::RowUp, "move the row up", None),
+        bind(C::Watch, &[c('J')], A::RowDown, "move the row down", None),
+        bind(C::Watch, &[c(']')], A::NextList, "next watchlist", None),
+        bind(C::Watch, &[c('[')], A::PreviousList, "previous watchlist", None),
+        bind(C::Watch, &[c('W')], A::NewList, "new watchlist", None),
+        bind(C::Watch, &[c('+')], A::AddRow, "add an instrument", None),
+        bind(C::Watch, &[c('-')], A::RemoveRow, "take the row off the watchlist", None),
+        bind(C::Watch, &[c('H')], A::Holding, "how much of it you hold", None),
         bind(C::Watch, &[c('t')], A::NextRange, "longer range in the chart", Some("range")),
         bind(C::Watch, &[c('T')], A::PreviousRange, "shorter range in the chart", None),
         bind(C::Watch, &[c('E')], A::Expand, "the pane alone, and back", None),
@@ -331,10 +384,13 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Everywhere, &[k(KeyCode::PageUp), ctrl('u')], A::PageUp, "a page up", None),
         bind(C::Everywhere, &[k(KeyCode::PageDown), ctrl('d')], A::PageDown, "a page down", None),
         bind(C::Everywhere, &[c('/')], A::Find, "find an instrument or an alert", Some("find")),
+        bind(C::Everywhere, &[c(':')], A::Palette, "commands: all that can be done", Some("commands")),
+        bind(C::Everywhere, &[c(',')], A::Settings, "settings", None),
         bind(C::Everywhere, &[c('u')], A::Undo, "take back: a deleted or changed alert (10 s)", None),
         bind(C::Everywhere, &[c('y')], A::Copy, "copy what is under the cursor", None),
         bind(C::Everywhere, &[c('p')], A::Freeze, "hold the picture, and let it go", None),
         bind(C::Everywhere, &[c('r')], A::Retry, "refresh: connect, or fetch anew", None),
+        bind(C::Everywhere, &[c('S')], A::StartDaemon, "start the daemon when it is gone", None),
         bind(C::Everywhere, ESC, A::Back, "back (never quits)", None),
         bind(C::Everywhere, &[c('M')], A::Mouse, "mouse for bellwether or for the terminal", None),
         bind(C::Everywhere, &[ctrl('l')], A::Redraw, "draw everything anew", None),
@@ -420,10 +476,59 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Level, &[c('e')], A::EditAlert, "go on in the alert line", Some("as a line")),
         bind(C::Level, DELETE, A::DeleteAlert, "delete the alert", None),
         bind(C::Level, &[ctrl('c')], A::Quit, "quit", None),
+        bind(C::Palette, ENTER, A::Accept, "do it", Some("do it")),
+        bind(C::Palette, ESC, A::Back, "cancel", Some("cancel")),
+        bind(C::Palette, &[k(KeyCode::Up), ctrl('p')], A::Up, "up", None),
+        bind(C::Palette, &[k(KeyCode::Down), ctrl('n'), k(KeyCode::Tab)], A::Down, "down", None),
+        bind(C::Palette, &[k(KeyCode::PageUp)], A::PageUp, "a page up", None),
+        bind(C::Palette, &[k(KeyCode::PageDown)], A::PageDown, "a page down", None),
+        bind(C::Palette, &[k(KeyCode::Left), ctrl('b')], A::Left, "left", None),
+        bind(C::Palette, &[k(KeyCode::Right), ctrl('f')], A::Right, "right", None),
+        bind(C::Palette, &[k(KeyCode::Home), ctrl('a')], A::Home, "to the start", None),
+        bind(C::Palette, &[k(KeyCode::End), ctrl('e')], A::End, "to the end", None),
+        bind(C::Palette, &[k(KeyCode::Backspace), ctrl('h')], A::Backspace, "delete to the left", None),
+        bind(C::Palette, &[k(KeyCode::Delete)], A::Delete, "delete to the right", None),
+        bind(C::Palette, &[ctrl('w')], A::DeleteWord, "delete the word", None),
+        bind(C::Palette, &[ctrl('u')], A::DeleteToStart, "delete to the start", None),
+        bind(C::Palette, &[ctrl('c')], A::Quit, "quit", None),
+        bind(C::Prompt, ENTER, A::Accept, "take it", Some("take it")),
+        bind(C::Prompt, ESC, A::Back, "cancel", Some("cancel")),
+        bind(C::Prompt, &[k(KeyCode::Left), ctrl('b')], A::Left, "left", None),
+        bind(C::Prompt, &[k(KeyCode::Right), ctrl('f')], A::Right, "right", None),
+        bind(C::Prompt, &[k(KeyCode::Home), ctrl('a')], A::Home, "to the start", None),
+        bind(C::Prompt, &[k(KeyCode::End), ctrl('e')], A::End, "to the end", None),
+        bind(C::Prompt, &[k(KeyCode::Backspace), ctrl('h')], A::Backspace, "delete to the left", None),
+        bind(C::Prompt, &[k(KeyCode::Delete)], A::Delete, "delete to the right", None),
+        bind(C::Prompt, &[ctrl('w')], A::DeleteWord, "delete the word", None),
+        bind(C::Prompt, &[ctrl('u')], A::DeleteToStart, "delete to the start", None),
+        bind(C::Prompt, &[ctrl('c')], A::Quit, "quit", None),
+        bind(C::Order, &[c('m')], A::SortBy(Sort::Mine), "your own order", Some("mine")),
+        bind(C::Order, &[c('s')], A::SortBy(Sort::Symbol), "by symbol", Some("symbol")),
+        bind(C::Order, &[c('p')], A::SortBy(Sort::Price), "by price", Some("price")),
+        bind(C::Order, &[c('c')], A::SortBy(Sort::Change), "by change", Some("change")),
+        bind(C::Order, &[c('a')], A::SortBy(Sort::Alert), "by distance to the nearest alert", Some("alert")),
+        bind(C::Order, &[c('g')], A::SortBy(Sort::Age), "by age", Some("age")),
+        bind(C::Order, &[c('v')], A::SortBy(Sort::Value), "by what the holding is worth", Some("value")),
+        bind(C::Order, &[c('o')], A::Sort, "the next of these", Some("next")),
+        bind(C::Order, &[c('r'), c('O')], A::ReverseSort, "reverse the order", Some("reverse")),
+        bind(C::Order, ESC, A::Back, "leave it", Some("leave it")),
+        bind(C::Order, &[ctrl('c')], A::Quit, "quit", None),
+        bind(C::Settings, UP, A::Up, "up", None),
+        bind(C::Settings, DOWN, A::Down, "down", None),
+        bind(C::Settings, &[k(KeyCode::PageUp)], A::PageUp, "a page up", None),
+        bind(C::Settings, &[k(KeyCode::PageDown)], A::PageDown, "a page down", None),
+        bind(C::Settings, &[k(KeyCode::Right), c(' '), c('l')], A::Right, "next value", Some("change")),
+        bind(C::Settings, &[k(KeyCode::Left), c('h')], A::Left, "previous value", None),
+        bind(C::Settings, &[c('K')], A::RowUp, "move the column left", None),
+        bind(C::Settings, &[c('J')], A::RowDown, "move the column right", None),
+        bind(C::Settings, ENTER, A::Accept, "save", Some("save")),
+        bind(C::Settings, ESC, A::Back, "leave everything as it was", Some("cancel")),
+        bind(C::Settings, &[ctrl('c')], A::Quit, "quit", None),
     ]
 };
 
-/// What a chord does in these contexts, the first one first.
+/// What a chord of the table does in these contexts, the first one first.
+#[cfg(test)]
 pub(crate) fn action(contexts: &[Context], chord: Chord) -> Option<&'static Binding> {
     let bound = |context: &Context| KEYMAP.iter().find(|b| b.context == *context && b.chords.contains(&chord));
     contexts.iter().find_map(bound)
@@ -456,14 +561,8 @@ mod tests {
     fn every_context_can_be_left_and_quit() {
         for context in Context::ALL {
             let contexts = match context {
-                Context::Entry
-                | Context::Form
-                | Context::Find
-                | Context::Help
-                | Context::Explain
-                | Context::Snooze
-                | Context::Level => vec![context],
-                _ => vec![context, Context::Everywhere],
+                context if !context.is_screen() => vec![context],
+                context => vec![context, Context::Everywhere],
             };
             assert_eq!(action(&contexts, ctrl('c')).map(|b| b.action), Some(Action::Quit), "{context:?}");
             assert_eq!(action(&contexts, k(KeyCode::Esc)).map(|b| b.action), Some(Action::Back), "{context:?}");

@@ -3,10 +3,12 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::{
-    Action, App, Context, Effect, Find, Found, Line, Overlay, Pane, Purpose, Screen, Target, Tone, Understanding,
-    chart, copy, draft,
+    Action, App, Effect, Find, Line, Overlay, Pane, Purpose, Screen, Target, Tone, Understanding, chart, copy, draft,
+    find, first,
     keymap::{self, Chord},
-    quiet, update,
+    lists,
+    palette::{self, Palette},
+    prompt, quiet, settings, update,
 };
 
 /// The most bytes of a search.
@@ -19,17 +21,7 @@ pub(super) fn on_key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
         return Vec::new();
     }
-    let contexts = match &app.overlay {
-        Some(Overlay::Entry(entry)) if entry.sheet.is_some() => vec![Context::Form],
-        Some(Overlay::Entry(_)) => vec![Context::Entry],
-        Some(Overlay::Find(_)) => vec![Context::Find],
-        Some(Overlay::Help { .. }) => vec![Context::Help],
-        Some(Overlay::Explain(_)) => vec![Context::Explain],
-        Some(Overlay::Snooze(_)) => vec![Context::Snooze],
-        Some(Overlay::Level(_)) => vec![Context::Level],
-        None => vec![Context::of_screen(app.screen), Context::Everywhere],
-    };
-    let bound = keymap::action(&contexts, Chord::of(key));
+    let bound = app.keys.action(&app.contexts(), Chord::of(key));
     // Whoever goes on has read them. Not while an overlay takes the keys: it may hide them. Esc does nothing else then.
     if app.overlay.is_none() && bound.is_none_or(|binding| binding.action != Action::Back) {
         app.toasts.clear();
@@ -39,7 +31,9 @@ pub(super) fn on_key(app: &mut App, key: KeyEvent) -> Vec<Effect> {
             app.toasts.push(Tone::Info, "opened with --readonly: nothing is changed from here", app.now);
             return Vec::new();
         }
-        return act(app, binding.action);
+        let mut effects = first::used(app, binding.action);
+        effects.append(&mut act(app, binding.action));
+        return effects;
     }
     if let KeyCode::Char(c) = key.code
         && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
@@ -70,6 +64,12 @@ fn write(app: &mut App, text: &str) {
             find.search(app);
             app.overlay = Some(Overlay::Find(find));
         }
+        Some(Overlay::Palette(mut palette)) => {
+            palette.line.insert(text, MOST_SEARCH);
+            palette.search(app);
+            app.overlay = Some(Overlay::Palette(palette));
+        }
+        Some(Overlay::Prompt(prompt)) => prompt::write(app, prompt, text),
         Some(Overlay::Help { mut filter, .. }) => {
             filter.insert(text, MOST_SEARCH);
             app.overlay = Some(Overlay::Help { filter, scroll: 0 });
@@ -89,6 +89,7 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Some(Overlay::Entry(_)) => in_entry(app, action),
         Some(Overlay::Find(_)) => in_find(app, action),
         Some(Overlay::Help { .. }) => in_help(app, action),
+        Some(Overlay::Palette(_) | Overlay::Prompt(_) | Overlay::Order | Overlay::Settings(_)) => in_frame(app, action),
         Some(Overlay::Explain(id)) => match action {
             Action::EditAlert => {
                 update::open_edit(app, id);
@@ -160,13 +161,31 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
             None => no_alert(app),
         },
         Action::Undo => return update::undo(app),
-        Action::Sort => {
-            app.sort = app.sort.next();
-            app.refill_rows();
-        }
+        Action::Sort => app.overlay = Some(Overlay::Order),
         Action::ReverseSort => {
             app.reversed = !app.reversed;
             app.refill_rows();
+        }
+        Action::Palette => app.overlay = Some(Overlay::Palette(Box::new(Palette::new(app)))),
+        Action::Settings => settings::open(app, None),
+        Action::Filter => prompt::filter(app),
+        Action::ClearFilter => {
+            app.filter = None;
+            app.refill_rows();
+        }
+        Action::Holding => prompt::holding(app),
+        Action::NewList => prompt::new_list(app),
+        Action::NextList | Action::PreviousList => return lists::turn(app, action == Action::NextList),
+        Action::RowUp | Action::RowDown => return lists::move_row(app, action == Action::RowDown),
+        Action::AddRow => lists::add(app),
+        Action::RemoveRow => return lists::remove(app),
+        Action::StartDaemon => {
+            if app.is_live() {
+                app.toasts.push(Tone::Info, "the daemon is running", app.now);
+            } else {
+                app.toasts.push(Tone::Info, "starting the daemon …", app.now);
+                return vec![Effect::StartDaemon];
+            }
         }
         Action::Expand => app.expanded = !app.expanded,
         Action::Freeze => update::freeze(app),
@@ -245,10 +264,55 @@ fn open(app: &mut App) {
     }
 }
 
+/// Puts the cursor on an instrument; the Chart screen shows its chart, every other gives way to the table.
+pub(super) fn to_instrument(app: &mut App, symbol: bellwether_core::instrument::Symbol) {
+    if !app.rows.contains(&symbol) {
+        // Whoever goes there wants to see it: neither filter nor list may hide it.
+        app.filter = None;
+        app.refill_rows();
+        if !app.rows.contains(&symbol) {
+            bellwether_core::config::dashboard::ALL.clone_into(&mut app.list);
+            app.refill_rows();
+        }
+    }
+    app.watch.put(symbol);
+    app.pane = Pane::Table;
+    if app.screen != Screen::Chart {
+        app.screen = Screen::Watch;
+    }
+}
+
+/// The overlays of the frame around the screens.
+fn in_frame(app: &mut App, action: Action) -> Vec<Effect> {
+    match app.overlay.take() {
+        Some(Overlay::Palette(palette)) => palette::on_action(app, palette, action),
+        Some(Overlay::Prompt(prompt)) => prompt::on_action(app, prompt, action),
+        Some(Overlay::Settings(changing)) => settings::on_action(app, changing, action),
+        Some(Overlay::Order) => {
+            match action {
+                Action::SortBy(sort) => app.sort = sort,
+                Action::Sort => {
+                    app.sort = app.sort.next();
+                    app.overlay = Some(Overlay::Order);
+                }
+                Action::ReverseSort => app.reversed = !app.reversed,
+                _ => return Vec::new(),
+            }
+            app.sorted_at = app.now;
+            app.refill_rows();
+            Vec::new()
+        }
+        other => {
+            app.overlay = other;
+            Vec::new()
+        }
+    }
+}
+
 /// Shows an alert beside its instrument.
-fn to_alert(app: &mut App, id: bellwether_core::alert::AlertId) {
+pub(super) fn to_alert(app: &mut App, id: bellwether_core::alert::AlertId) {
     if let Some(symbol) = app.picture().alert(id).map(|row| row.alert.rule.symbol()) {
-        app.watch.put(symbol);
+        to_instrument(app, symbol);
         app.pane_alert.put(id);
         app.screen = Screen::Watch;
         app.pane = Pane::Alerts;
@@ -340,26 +404,7 @@ fn in_find(app: &mut App, action: Action) -> Vec<Effect> {
     let Some(Overlay::Find(mut find)) = app.overlay.take() else { return Vec::new() };
     match action {
         Action::Back => return Vec::new(),
-        Action::Accept => {
-            match find.chosen() {
-                Some(Found::Instrument(symbol)) if find.compares => {
-                    app.chart.compare = (app.subject() != Some(symbol)).then_some(symbol);
-                }
-                _ if find.compares => {}
-                Some(Found::Instrument(symbol)) => {
-                    app.watch.put(symbol);
-                    app.pane = Pane::Table;
-                    if app.screen != Screen::Chart {
-                        app.screen = Screen::Watch;
-                    }
-                }
-                Some(Found::Alert(id)) if app.screen == Screen::Alerts => app.alert.put(id),
-                Some(Found::Alert(id)) => to_alert(app, id),
-                None => {}
-            }
-            app.moved_at = app.now;
-            return Vec::new();
-        }
+        Action::Accept => return find::accept(app, find),
         Action::Up => {
             find.cursor.step(&find.results, -1);
         }
@@ -410,6 +455,15 @@ pub(super) fn on_mouse(app: &mut App, mouse: MouseEvent) -> Vec<Effect> {
         MouseEventKind::ScrollUp => wheel(app, target.as_ref(), -WHEEL),
         MouseEventKind::ScrollDown => wheel(app, target.as_ref(), WHEEL),
         MouseEventKind::Down(MouseButton::Left) => return target.map_or(Vec::new(), |t| click(app, &t)),
+        MouseEventKind::Down(MouseButton::Right) => {
+            if app.overlay.is_none() {
+                select(app, target.as_ref());
+                let menu = Palette::menu(app, (mouse.column, mouse.row));
+                app.overlay = Some(Overlay::Palette(Box::new(menu)));
+            } else {
+                return act(app, Action::Back);
+            }
+        }
         _ => {}
     }
     Vec::new()
@@ -423,6 +477,15 @@ fn wheel(app: &mut App, target: Option<&Target>, by: isize) {
         }
         Some(Overlay::Find(find)) => {
             find.cursor.step(&find.results, by);
+            return;
+        }
+        Some(Overlay::Palette(palette)) => {
+            palette.cursor.step(&palette.results, by);
+            return;
+        }
+        Some(Overlay::Settings(_)) => {
+            let action = if by < 0 { Action::Up } else { Action::Down };
+            drop(in_frame(app, action));
             return;
         }
         Some(_) => return,
@@ -444,12 +507,40 @@ fn wheel(app: &mut App, target: Option<&Target>, by: isize) {
     }
 }
 
+/// Puts the cursor on what is there, and opens nothing.
+fn select(app: &mut App, target: Option<&Target>) {
+    match target {
+        Some(Target::Row(symbol)) => {
+            app.pane = Pane::Table;
+            app.watch.put(*symbol);
+        }
+        Some(Target::PaneAlert(id)) => {
+            app.pane = Pane::Alerts;
+            app.pane_alert.put(*id);
+        }
+        Some(Target::Alert(id)) => app.alert.put(*id),
+        Some(Target::Firing(id)) => app.event.put(*id),
+        Some(Target::Channel(name)) => app.channel.put(name.clone()),
+        _ => {}
+    }
+    app.moved_at = app.now;
+}
+
 fn click(app: &mut App, target: &Target) -> Vec<Effect> {
-    if app.overlay.is_some() {
-        return match *target {
-            Target::Hint(action) => act(app, action),
-            _ => Vec::new(),
-        };
+    let rows = settings::rows(app);
+    if let Some(overlay) = &mut app.overlay {
+        match (target, overlay) {
+            (Target::Hint(action), _) => return act(app, *action),
+            (Target::Command(command), Overlay::Palette(palette)) => palette.cursor.put(*command),
+            (Target::Found(found), Overlay::Find(find)) => find.cursor.put(*found),
+            (Target::Setting(row), Overlay::Settings(changing)) => {
+                let again = changing.cursor.of(&rows) == Some(*row);
+                changing.cursor.put(*row);
+                return if again { act(app, Action::Right) } else { Vec::new() };
+            }
+            _ => return Vec::new(),
+        }
+        return act(app, Action::Accept);
     }
     app.moved_at = app.now;
     match *target {
@@ -489,6 +580,7 @@ fn click(app: &mut App, target: &Target) -> Vec<Effect> {
         Target::Firing(id) => app.event.put(id),
         Target::Channel(ref name) => app.channel.put(name.clone()),
         Target::Hint(action) => return act(app, action),
+        Target::Command(_) | Target::Found(_) | Target::Setting(_) => {}
         Target::Sort(sort) => {
             app.reversed = app.sort == sort && !app.reversed;
             app.sort = sort;

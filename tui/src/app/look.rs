@@ -1,31 +1,22 @@
-//! How the dashboard is to look: what the user and his terminal ask for.
+//! How the dashboard is to look: what the user's settings say, and what the variables of his terminal say over them.
 
-/// The colour schemes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ThemeName {
-    /// The terminal's own sixteen colours.
-    #[default]
-    Terminal,
-    /// For a dark background.
-    Dark,
-    /// For a light background.
-    Light,
-    /// Blue and orange instead of green and red, on a dark background.
-    ColorBlind,
-    /// Blue and orange on a light background.
-    ColorBlindLight,
-}
+pub use bellwether_core::config::dashboard::{Graphs, Theme as ThemeName};
+use bellwether_core::config::{Dashboard, dashboard::UpColor};
 
 /// How the dashboard is to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "four independent switches of the user")]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the user")]
 pub struct Look {
     /// The colour scheme.
     pub theme: ThemeName,
+    /// Whether a rise has the colour of falls, and a fall that of rises.
+    pub up_is_red: bool,
     /// No colour at all (`NO_COLOR`): bold, dim and reverse remain.
     pub no_color: bool,
     /// Nothing but ASCII characters.
     pub ascii: bool,
+    /// What small pictures are made of.
+    pub graphs: Graphs,
     /// Whether changed digits flash.
     pub animations: bool,
     /// Whether the terminal's bell rings when an alert fires.
@@ -34,29 +25,53 @@ pub struct Look {
 
 impl Default for Look {
     fn default() -> Self {
-        Self { theme: ThemeName::Terminal, no_color: false, ascii: false, animations: true, bell: false }
+        Self::new(&Dashboard::default(), &Variables::default())
+    }
+}
+
+/// What variables say about the look; each that is set is stronger than the setting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Variables {
+    /// `BELLWETHER_THEME`.
+    pub theme: Option<ThemeName>,
+    /// `NO_COLOR`.
+    pub no_color: bool,
+    /// `BELLWETHER_ASCII`.
+    pub ascii: Option<bool>,
+    /// `BELLWETHER_ANIMATIONS`.
+    pub animations: Option<bool>,
+    /// `BELLWETHER_BELL`.
+    pub bell: bool,
+}
+
+impl Variables {
+    /// What `NO_COLOR`, `BELLWETHER_THEME` (a theme's name), `BELLWETHER_ASCII`, `BELLWETHER_BELL` and `BELLWETHER_ANIMATIONS=0`
+    /// ask for. `get` looks a variable up.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Self {
+        let on = |name: &str| get(name).filter(|v| !v.is_empty()).map(|v| v != "0" && v != "false");
+        let named = get("BELLWETHER_THEME").unwrap_or_default();
+        Self {
+            theme: ThemeName::ALL.iter().copied().find(|theme| theme.as_str() == named),
+            // Any value but the empty one switches colour off (no-color.org).
+            no_color: get("NO_COLOR").is_some_and(|v| !v.is_empty()),
+            ascii: on("BELLWETHER_ASCII"),
+            animations: on("BELLWETHER_ANIMATIONS"),
+            bell: on("BELLWETHER_BELL") == Some(true),
+        }
     }
 }
 
 impl Look {
-    /// The look that variables ask for: `NO_COLOR`, and `BELLWETHER_THEME` (`dark`, `light`, `colorblind`, `colorblind-light`),
-    /// `BELLWETHER_ASCII`, `BELLWETHER_BELL`, `BELLWETHER_ANIMATIONS=0`. `get` looks a variable up.
-    pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
-        let on = |name: &str| get(name).is_some_and(|v| !v.is_empty() && v != "0" && v != "false");
-        let theme = match get("BELLWETHER_THEME").unwrap_or_default().as_str() {
-            "dark" => ThemeName::Dark,
-            "light" => ThemeName::Light,
-            "colorblind" => ThemeName::ColorBlind,
-            "colorblind-light" => ThemeName::ColorBlindLight,
-            _ => ThemeName::Terminal,
-        };
+    /// The look that settings and variables ask for together.
+    pub fn new(settings: &Dashboard, variables: &Variables) -> Self {
         Self {
-            theme,
-            // Any value but the empty one switches colour off (no-color.org).
-            no_color: get("NO_COLOR").is_some_and(|v| !v.is_empty()),
-            ascii: on("BELLWETHER_ASCII"),
-            animations: get("BELLWETHER_ANIMATIONS").is_none() || on("BELLWETHER_ANIMATIONS"),
-            bell: on("BELLWETHER_BELL"),
+            theme: variables.theme.unwrap_or(settings.theme),
+            up_is_red: settings.up_color == UpColor::Red,
+            no_color: variables.no_color,
+            ascii: variables.ascii.unwrap_or(settings.ascii),
+            graphs: settings.graphs,
+            animations: variables.animations.unwrap_or(settings.animations),
+            bell: variables.bell,
         }
     }
 }
@@ -66,15 +81,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_choose_the_look() {
-        assert_eq!(Look::from_variables(|_| None), Look::default());
-        let look = Look::from_variables(|name| match name {
-            "NO_COLOR" | "BELLWETHER_ASCII" => Some("1".to_owned()),
+    fn variables_are_stronger_than_settings() {
+        let settings = Dashboard { theme: ThemeName::Light, animations: false, ..Dashboard::default() };
+        let look = Look::new(&settings, &Variables::read(|_| None));
+        assert_eq!((look.theme, look.animations, look.no_color), (ThemeName::Light, false, false));
+        let variables = Variables::read(|name| match name {
+            "NO_COLOR" | "BELLWETHER_ASCII" | "BELLWETHER_ANIMATIONS" => Some("1".to_owned()),
             "BELLWETHER_THEME" => Some("colorblind".to_owned()),
-            "BELLWETHER_ANIMATIONS" => Some("0".to_owned()),
+            "BELLWETHER_BELL" => Some("0".to_owned()),
             _ => None,
         });
-        assert!(look.no_color && look.ascii && !look.animations && !look.bell);
+        let look = Look::new(&settings, &variables);
+        assert!(look.no_color && look.ascii && look.animations && !look.bell);
         assert_eq!(look.theme, ThemeName::ColorBlind);
     }
 }

@@ -6,10 +6,13 @@ use bellwether_core::{
     alert::AlertId,
     backtest::BacktestAnswer,
     condition::ChannelName,
+    config::Dashboard,
     delivery::{Delivery, DeliveryId},
     firing::FiringId,
     instrument::{Instrument, Symbol},
-    protocol::{AlertAnswer, Candles, ChannelTest, ChannelView, PriceView},
+    protocol::{
+        AddedInstrument, AlertAnswer, Candles, ChannelTest, ChannelView, NewInstrument, PriceView, SearchAnswer,
+    },
     time::{Span, Timestamp},
 };
 use crossterm::event::{KeyEvent, MouseEvent};
@@ -32,6 +35,8 @@ pub(crate) enum Message {
     Server(Box<StreamMessage>),
     /// An effect has come to its end.
     Reply(Box<Reply>),
+    /// The configuration was read anew, or cannot be used.
+    Settings(Box<Result<Dashboard, String>>),
 }
 
 /// How an effect ended.
@@ -65,6 +70,14 @@ pub(crate) enum Reply {
     Deleted(AlertId, Result<(), ApiError>),
     /// A deleted alert was made anew.
     Restored(AlertId, Result<AlertAnswer, ApiError>),
+    /// What the providers know under a name.
+    Searched(String, Result<SearchAnswer, ApiError>),
+    /// An instrument was to be added.
+    Added(Result<AddedInstrument, ApiError>),
+    /// The settings were to be saved: where they are now, in words where that is not the configuration file.
+    SettingsSaved(Result<Option<String>, String>),
+    /// The daemon was to be started.
+    Started(Result<(), String>),
 }
 
 /// What the runtime is asked to do.
@@ -100,6 +113,14 @@ pub(crate) enum Effect {
     Delete(AlertId),
     /// Make a deleted alert anew, paused if it was.
     Restore(AlertId, String, bool),
+    /// Ask the providers for instruments of this name.
+    Search(String),
+    /// Add an instrument.
+    AddInstrument(Box<NewInstrument>),
+    /// Write the settings into the configuration.
+    SaveSettings(Box<Dashboard>),
+    /// Start the daemon in the background.
+    StartDaemon,
     /// Ask the daemon for a fresh snapshot.
     Snapshot,
     /// Connect now, not at the end of the countdown.
@@ -143,6 +164,12 @@ pub(crate) enum Target {
     Hint(super::Action),
     /// The heading of the table, which sorts.
     Sort(super::Sort),
+    /// An entry of the palette.
+    Command(super::palette::Command),
+    /// Something that was found.
+    Found(super::Found),
+    /// A line of the settings.
+    Setting(super::settings::Row),
 }
 
 /// A part of the screen that can be clicked. Later ones lie on top.

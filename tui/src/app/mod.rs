@@ -7,22 +7,33 @@ mod copy;
 mod cursor;
 mod draft;
 mod entry;
+mod filter;
 mod find;
+pub(crate) mod first;
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod frame_tests;
+mod fuzzy;
 mod hits;
 mod hours;
 pub(crate) mod keymap;
 mod keys;
 mod levels;
 mod line;
+mod lists;
 mod look;
 mod market;
 mod message;
 mod motion;
+pub(crate) mod palette;
 mod past;
+pub(crate) mod prompt;
 mod quiet;
+pub(crate) mod rebind;
+pub(crate) mod settings;
 mod sheet;
+mod study;
 #[cfg(test)]
 mod tests;
 mod toast;
@@ -36,6 +47,7 @@ use bellwether_core::{
     board::Board,
     catalog::Catalog,
     condition::{ChannelName, Rule},
+    config::{Dashboard, dashboard::ALL},
     delivery::{Delivery, DeliveryId, DeliveryState},
     event::{AlertRow, Ticker},
     firing::{Firing, FiringId},
@@ -51,12 +63,13 @@ pub(crate) use chart::{ChartStyle, Plot, RANGES, Window};
 pub(crate) use cursor::Cursor;
 pub(crate) use draft::Draft;
 pub(crate) use entry::{Entry, Purpose, Understanding, next_time};
+pub(crate) use filter::Filter;
 pub(crate) use find::{Find, Found};
 pub(crate) use hits::Hits;
 pub(crate) use keymap::{Action, Context};
 pub(crate) use levels::{Levels, Near, percent_between};
 pub(crate) use line::Line;
-pub use look::{Look, ThemeName};
+pub use look::{Graphs, Look, ThemeName, Variables};
 #[cfg(test)]
 pub(crate) use market::INTERVALS;
 pub(crate) use market::{Bars, Market};
@@ -66,6 +79,7 @@ pub(crate) use quiet::choices as snooze_choices;
 pub(crate) use sheet::{Field, Sheet};
 pub(crate) use toast::{Toasts, Tone};
 pub(crate) use update::update;
+pub(crate) use worth::{Total, Worth};
 
 /// The screens, by their number keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,6 +162,33 @@ pub(crate) enum Overlay {
     Snooze(AlertId),
     /// A line on the chart in the user's hand.
     Level(Box<Draft>),
+    /// All that can be done.
+    Palette(Box<palette::Palette>),
+    /// A line that is asked for.
+    Prompt(Box<prompt::Prompt>),
+    /// The order of rows is being chosen.
+    Order,
+    /// The settings.
+    Settings(Box<settings::Changing>),
+}
+
+impl Overlay {
+    /// Which keys apply in it.
+    pub(crate) const fn context(&self) -> Context {
+        match self {
+            Self::Entry(entry) if entry.sheet.is_some() => Context::Form,
+            Self::Entry(_) => Context::Entry,
+            Self::Find(_) => Context::Find,
+            Self::Help { .. } => Context::Help,
+            Self::Explain(_) => Context::Explain,
+            Self::Snooze(_) => Context::Snooze,
+            Self::Level(_) => Context::Level,
+            Self::Palette(_) => Context::Palette,
+            Self::Prompt(_) => Context::Prompt,
+            Self::Order => Context::Order,
+            Self::Settings(_) => Context::Settings,
+        }
+    }
 }
 
 /// How the table is sorted.
@@ -158,19 +199,28 @@ pub(crate) enum Sort {
     Mine,
     /// By name.
     Symbol,
+    /// By price, the highest first.
+    Price,
     /// By change, the largest first.
     Change,
     /// By distance to the nearest alert, the nearest first.
     Alert,
+    /// By age, the newest first.
+    Age,
+    /// By what the user's holding is worth, the most first.
+    Value,
 }
 
 impl Sort {
     pub(crate) const fn next(self) -> Self {
         match self {
             Self::Mine => Self::Symbol,
-            Self::Symbol => Self::Change,
+            Self::Symbol => Self::Price,
+            Self::Price => Self::Change,
             Self::Change => Self::Alert,
-            Self::Alert => Self::Mine,
+            Self::Alert => Self::Age,
+            Self::Age => Self::Value,
+            Self::Value => Self::Mine,
         }
     }
 
@@ -178,8 +228,11 @@ impl Sort {
         match self {
             Self::Mine => "mine",
             Self::Symbol => "symbol",
+            Self::Price => "price",
             Self::Change => "change",
             Self::Alert => "alert",
+            Self::Age => "age",
+            Self::Value => "value",
         }
     }
 }
@@ -246,6 +299,15 @@ pub struct App {
     pub(crate) simulated: bool,
     pub(crate) readonly: bool,
     pub(crate) look: Look,
+    /// What the user has chosen, as the configuration says it.
+    pub(crate) settings: Dashboard,
+    variables: Variables,
+    pub(crate) keys: rebind::Rebound,
+    /// The list that is shown: `all`, or one of the user's own.
+    pub(crate) list: String,
+    pub(crate) filter: Option<Filter>,
+    /// Which of the first run's hints have been followed.
+    tried: [bool; first::HINTS.len()],
     pub(crate) screen: Screen,
     pub(crate) pane: Pane,
     pub(crate) expanded: bool,
@@ -303,6 +365,12 @@ impl App {
             readonly,
             mouse: true,
             look,
+            settings: Dashboard::default(),
+            variables: Variables::default(),
+            keys: rebind::Rebound::default(),
+            list: ALL.to_owned(),
+            filter: None,
+            tried: [false; first::HINTS.len()],
             screen: Screen::Watch,
             pane: Pane::Table,
             expanded: false,
@@ -507,7 +575,7 @@ impl App {
     /// A rule put beside the last prices, and what its indicators are worth as far as that is known.
     pub(crate) fn preview(&self, rule: &Rule) -> bellwether_core::explain::Preview {
         let last = |symbol| self.board.ticker(symbol).map(|t| t.price);
-        bellwether_core::explain::preview_at(rule, &self.catalog, &last, &self.worth(rule))
+        bellwether_core::explain::preview_at(rule, &self.catalog, &last, &self.indicators_now(rule))
     }
 
     /// An alert put beside the last prices and what its indicators are worth.
@@ -521,10 +589,17 @@ impl App {
         self.channels = channels;
     }
 
-    /// The rows of the table: every instrument with a price or an alert, in the order asked for. Before the first snapshot
-    /// the catalogue stands in, so that the first frame is no empty box.
-    fn refill_rows(&mut self) {
-        self.watch.settle(&self.rows);
+    /// The contexts whose keys apply now, the first one first.
+    pub(crate) fn contexts(&self) -> Vec<Context> {
+        match &self.overlay {
+            Some(overlay) => vec![overlay.context()],
+            None => vec![Context::of_screen(self.screen), Context::Everywhere],
+        }
+    }
+
+    /// Every instrument with a price or an alert, in the order of the catalogue. Before the first snapshot the catalogue stands in, so
+    /// that the first frame is no empty box.
+    fn every_row(&self) -> Vec<Symbol> {
         let board = &self.board;
         let known = |s: Symbol| board.ticker(s).is_some() || self.levels.alerts_of(s).next().is_some();
         let waiting = !self.synced && board.tickers().next().is_none();
@@ -536,9 +611,28 @@ impl App {
                 rows.push(symbol);
             }
         }
+        rows
+    }
+
+    /// The rows of the table: those of the list, in the order asked for, as far as the filter keeps them.
+    fn refill_rows(&mut self) {
+        self.watch.settle(&self.rows);
+        let mut rows = if let Some(listed) = self.listed() {
+            listed.to_vec()
+        } else {
+            let mut rows = self.every_row();
+            let order = &self.settings.order;
+            if !order.is_empty() {
+                let place = |s: &Symbol| order.iter().position(|o| o == s).unwrap_or(order.len());
+                rows.sort_by_cached_key(place);
+            }
+            rows
+        };
+        let board = &self.board;
         match self.sort {
             Sort::Mine => {}
             Sort::Symbol => rows.sort(),
+            Sort::Price => rows.sort_by_cached_key(|&s| std::cmp::Reverse(board.ticker(s).map(|t| t.price))),
             Sort::Change => rows.sort_by_cached_key(|&s| {
                 let change = board.ticker(s).and_then(|t| t.change_24h_pct);
                 (change.is_none(), std::cmp::Reverse(change))
@@ -547,9 +641,14 @@ impl App {
                 let near = self.nearest(s).map(|n| n.percent.abs());
                 (near.is_none(), near)
             }),
+            Sort::Age => rows.sort_by_cached_key(|&s| std::cmp::Reverse(board.ticker(s).map(|t| t.as_of))),
+            Sort::Value => rows.sort_by_cached_key(|&s| std::cmp::Reverse(self.worth(s).map(|w| w.value))),
         }
         if self.reversed {
             rows.reverse();
+        }
+        if let Some(filter) = &self.filter {
+            rows.retain(|&s| filter.keeps(self, s));
         }
         self.rows = rows;
         self.watch.settle(&self.rows);

@@ -163,7 +163,7 @@ fn what_an_indicator_is_worth_is_asked_for_while_writing() {
         .collect();
     let mean = closes[closes.len() - 20..].iter().map(|c| c.decimal()).sum::<rust_decimal::Decimal>()
         / rust_decimal::Decimal::from(20);
-    let level = app.worth(&rule)[0].level.expect("a level").decimal();
+    let level = app.indicators_now(&rule)[0].level.expect("a level").decimal();
     assert!((level - mean).abs() < rust_decimal::Decimal::new(1, 4), "{level} is not {mean}");
 }
 
@@ -270,7 +270,7 @@ fn rows_stay_until_asked_and_rest_after_the_cursor_moved() {
     let mine = app.rows.clone();
     feed(&mut app, [event(2, Event::Price(ticker("ETH", "2711.04", "9.9")))]);
     assert_eq!(app.rows, mine);
-    types(&mut app, "oo");
+    types(&mut app, "oc");
     assert_eq!((app.sort, app.rows[0]), (Sort::Change, symbol("ETH")));
     assert_eq!(app.selected(), Some(symbol("BTC")), "the cursor follows the instrument");
     types(&mut app, "j");

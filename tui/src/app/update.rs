@@ -37,6 +37,7 @@ pub(crate) fn update(app: &mut App, message: Message) -> Vec<Effect> {
         Message::Paste(text) => super::keys::on_paste(app, &text),
         Message::Server(message) => on_stream(app, *message),
         Message::Reply(reply) => on_reply(app, *reply),
+        Message::Settings(answer) => super::settings::on_read(app, *answer),
     };
     app.settle_chart();
     effects.append(&mut wishes(app));
@@ -95,7 +96,7 @@ fn wishes(app: &mut App) -> Vec<Effect> {
 fn indicator_bars(app: &App) -> Vec<(Symbol, Span)> {
     match &app.overlay {
         Some(Overlay::Entry(entry)) => match &entry.meaning {
-            Understanding::Rule(rule) => super::worth::bars_needed(rule),
+            Understanding::Rule(rule) => super::study::bars_needed(rule),
             Understanding::Empty | Understanding::Wrong(_) => Vec::new(),
         },
         _ => Vec::new(),
@@ -122,7 +123,7 @@ fn on_time(app: &mut App, now: Timestamp) -> Vec<Effect> {
         app.undo = None;
     }
     let rested = now.since(app.sorted_at) >= RESORT && now.since(app.moved_at) >= REST;
-    if app.sort != super::Sort::Mine && rested && app.frozen.is_none() {
+    if (app.sort != super::Sort::Mine || app.filter.is_some()) && rested && app.frozen.is_none() {
         app.sorted_at = now;
         app.refill_rows();
     }
@@ -251,7 +252,10 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
         }
         // The sparklines on the screen stay; they are asked for again by and by. And an alert that could not be tried on the past
         // is no worse for it: whoever writes is not to be disturbed. The instruments that are built in do for now.
-        Reply::Sparklines(Err(_)) | Reply::Past(_, Err(_)) | Reply::Instruments(Err(_)) => {}
+        Reply::Sparklines(Err(_))
+        | Reply::Past(_, Err(_))
+        | Reply::Instruments(Err(_))
+        | Reply::SettingsSaved(Ok(None)) => {}
         Reply::Candles(symbol, interval, before, answer) => {
             let answer = answer.map(|c| c.items).map_err(|e| e.to_string());
             match before {
@@ -287,6 +291,13 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
                 draft.past.answered(line, &answer, &app.zone);
             }
         }
+        Reply::Searched(name, answer) => super::find::on_searched(app, &name, answer),
+        Reply::Added(answer) => return super::find::on_added(app, answer),
+        Reply::SettingsSaved(Ok(Some(where_to))) => app.toasts.push(Tone::Info, text::sanitize(&where_to), app.now),
+        Reply::SettingsSaved(Err(error)) | Reply::Started(Err(error)) => {
+            app.toasts.push(Tone::Trouble, text::sanitize(&error), app.now);
+        }
+        Reply::Started(Ok(())) => return vec![Effect::Reconnect],
         Reply::Saved(answer) => return on_saved(app, answer),
         Reply::Paused(id, paused, answer) => match answer {
             Ok(_) => {

@@ -1,7 +1,10 @@
 //! The daemon's REST interface for the command line and the dashboard: one method a call, typed by
 //! [`bellwether_core::protocol`] (`docs/api.md`). Every failure is an [`ApiError`] that reads as one clear sentence.
 
+mod account;
 pub mod stream;
+
+pub use account::Token;
 
 use std::time::Duration;
 
@@ -326,6 +329,8 @@ impl ApiClient {
     fn unreachable(&self, error: reqwest::Error) -> ApiError {
         let reason = if error.is_timeout() {
             "it took too long".to_owned()
+        } else if let Some(refused) = certificate(&error) {
+            refused
         } else if error.is_connect() {
             "nobody listens there".to_owned()
         } else {
@@ -337,6 +342,13 @@ impl ApiClient {
     fn garbled(&self, reason: String) -> ApiError {
         ApiError::Garbled { address: self.address.clone(), reason }
     }
+}
+
+/// What is wrong with the other side's certificate, if that is what is wrong. The causes are of private types, so their words tell.
+fn certificate(error: &reqwest::Error) -> Option<String> {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let tls = causes.find(|cause| cause.to_string().contains("certificate"))?;
+    Some(format!("its certificate is not accepted: {tls}"))
 }
 
 /// The parts of a patch that say something.

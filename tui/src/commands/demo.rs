@@ -20,6 +20,7 @@ use crate::{
     folders::Folders,
     launch, out,
     runtime::{self, DashboardOptions},
+    settings_file::SettingsFile,
 };
 
 /// Opens the dashboard on a simulated market; a demo that already runs is joined.
@@ -55,8 +56,11 @@ async fn show(global: &Global, folders: &Folders, file: DaemonFile) -> anyhow::R
         token: file.token,
         simulated: file.simulated,
         readonly: global.readonly,
-        reconnect: reconnect(folders),
+        reconnect: reconnect(global, folders),
+        start: None,
         timezone: timezone(global, folders),
+        settings: SettingsFile::of(folders, global.config.is_some()),
+        data: folders.data.clone(),
         chart: None,
     })
     .await

@@ -1,6 +1,6 @@
-//! `bellwether config example` and `bellwether config check`.
+//! `bellwether config example`, `check` and `keys`.
 
-use crate::{cli::Global, config_file, folders::Folders, out};
+use crate::{app::rebind, cli::Global, config_file, folders::Folders, out};
 
 /// Prints the example file.
 pub(super) fn example() -> anyhow::Result<()> {
@@ -12,6 +12,7 @@ pub(super) fn check(global: &Global) -> anyhow::Result<()> {
     let folders = Folders::find(global)?;
     let loaded = config_file::load(&folders.config, global.config.is_some())?;
     super::daemon::check(&loaded)?;
+    rebind::Rebound::read(&loaded.config.dashboard.keys).map_err(|wrong| loaded.placed(&wrong))?;
     for warning in &loaded.warnings {
         out::note(&format!("warning: {warning}"));
     }
@@ -21,6 +22,18 @@ pub(super) fn check(global: &Global) -> anyhow::Result<()> {
     }
     if global.json {
         out::json(&serde_json::json!({"ok": true, "warnings": loaded.warnings}))?;
+    }
+    Ok(())
+}
+
+/// Prints the actions that can have other keys.
+pub(super) fn keys(global: &Global) -> anyhow::Result<()> {
+    for (name, keys, place, help) in rebind::table() {
+        if global.json {
+            out::json(&serde_json::json!({"action": name, "keys": keys, "place": place, "help": help}))?;
+        } else {
+            out::line(&format!("{name:<16} {keys:<14} {place:<11} {help}"))?;
+        }
     }
     Ok(())
 }

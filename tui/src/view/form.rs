@@ -1,4 +1,4 @@
-//! The line in which an alert is written, with its echo in words; and the line in which something is looked for.
+//! The line in which an alert is written, with its echo in words.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ use super::{
     format,
     pen::{Pen, first_row, piece, row, width},
 };
-use crate::app::{App, Context, Entry, Field, Find, Found, Line, Purpose, Sheet, Understanding, next_time};
+use crate::app::{App, Context, Entry, Field, Line, Purpose, Sheet, Understanding, next_time};
 
 /// A line of text scrolled so that its cursor is in sight.
 struct Scrolled {
@@ -44,7 +44,7 @@ fn scrolled(line: &Line, room: u16) -> Scrolled {
 }
 
 /// Draws a prompt and the line behind it, and puts the cursor there. Gives the first column of the text, less what is cut off.
-fn input(pen: &mut Pen<'_>, line: Rect, prompt: &str, text: &Line, ghost: &str) -> i32 {
+pub(super) fn input(pen: &mut Pen<'_>, line: Rect, prompt: &str, text: &Line, ghost: &str) -> i32 {
     let prompt = if line.width > width(prompt) + 8 { prompt } else { "" };
     let x = pen.put(line, line.x, prompt, pen.theme.accent);
     let room = Rect { x, width: line.right().saturating_sub(x), ..line };
@@ -158,7 +158,7 @@ fn field(pen: &mut Pen<'_>, line: Rect, sheet: &Sheet, field: Field) {
 
 /// What its indicators are worth now, each with its name.
 fn indicators(app: &App, rule: &Rule) -> Option<String> {
-    let worth = app.worth(rule);
+    let worth = app.indicators_now(rule);
     let mut out = Vec::new();
     for (term, known) in rule.terms.iter().zip(&worth) {
         let left = match term.operand {
@@ -292,42 +292,5 @@ fn proposals(pen: &mut Pen<'_>, line: Rect, entry: &Entry) {
             break;
         }
         x = pen.put(line, x, text, style) + 2;
-    }
-}
-
-/// The search over the middle of the screen.
-pub(super) fn find(app: &App, pen: &mut Pen<'_>, screen: Rect, find: &Find) {
-    let area = super::centered(screen, 64, 16);
-    pen.clear(area, Style::new());
-    let boxed = area.height >= 5 && area.width >= 20;
-    let count = find.results.len().to_string();
-    let inner = if boxed { pen.frame(area, &[piece("Find", pen.theme.strong)], &count, true) } else { area };
-    input(pen, row(inner, 0), " / ", &find.line, "an instrument, an alert");
-    let body = Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
-    let Some(selected) = find.cursor.index(&find.results) else {
-        pen.put(row(body, 0), body.x + 1, "nothing is called that", pen.theme.dim);
-        return;
-    };
-    let height = usize::from(body.height);
-    let first = first_row(selected, height, find.results.len());
-    for (i, found) in find.results.iter().enumerate().skip(first).take(height) {
-        let line = row(body, u16::try_from(i - first).unwrap_or(u16::MAX));
-        if i == selected {
-            pen.tint(line, pen.theme.selected);
-            pen.put(line, line.x, "▶", pen.theme.accent);
-        }
-        match found {
-            Found::Instrument(symbol) => {
-                pen.put_right(line, &format!("{} ", format::price_or_missing(app.price(*symbol))), pen.theme.dim);
-                let x = pen.put(line, line.x + 2, &format!("{symbol:<10}"), pen.theme.strong);
-                let room = Rect { width: line.width.saturating_sub(16), ..line };
-                pen.put(room, x + 1, &format::name(app, *symbol), Style::new());
-            }
-            Found::Alert(id) => {
-                let x = pen.put(line, line.x + 2, &format!("{:<10}", id.to_string()), pen.theme.level);
-                let says = app.picture().alert(*id).map_or(String::new(), |r| r.alert.rule.condition_text());
-                pen.put(line, x + 1, &says, Style::new());
-            }
-        }
     }
 }

@@ -48,6 +48,17 @@ pub(super) fn signed_price(value: Price, beside: Price) -> String {
     if text.starts_with('-') { text } else { format!("+{text}") }
 }
 
+/// A sum of money, with two places.
+pub(super) fn money(value: Decimal) -> String {
+    Price::new(value.round_dp(2)).grouped(2)
+}
+
+/// A gain or a loss, with its sign.
+pub(super) fn signed_money(value: Decimal) -> String {
+    let text = money(value);
+    if text.starts_with('-') { text } else { format!("+{text}") }
+}
+
 /// The way from the last price to a level, with as many places as that price is shown with.
 pub(super) fn distance(distance: &Distance) -> String {
     let price = distance.level.decimal().checked_sub(distance.absolute.decimal());

@@ -2,23 +2,20 @@
 
 use ratatui::{layout::Rect, style::Style};
 
-use super::pen::{Pen, piece, row, width};
-use crate::app::{
-    App, Context, Line,
-    keymap::{Binding, Chord, bindings},
-};
+use super::pen::{Pen, piece, row, width, wrap};
+use crate::app::{App, Context, Line, keymap::bindings};
 
 /// Columns between the two columns of the help.
 const GAP: u16 = 2;
+/// Below so many columns the words get more lines and the keys less room.
+const NARROW: u16 = 60;
+/// The columns of the keys there.
+const KEYS: u16 = 9;
 
 /// A line of the help: a heading, or a key with what it does.
 enum Entry {
     Heading(&'static str),
-    Key(String, &'static str),
-}
-
-fn keys(binding: &Binding) -> String {
-    binding.chords.iter().map(|c: &Chord| c.label()).collect::<Vec<_>>().join(" ")
+    Key(String, String),
 }
 
 fn entries(app: &App, filter: &str) -> Vec<Entry> {
@@ -29,14 +26,14 @@ fn entries(app: &App, filter: &str) -> Vec<Entry> {
     let mut out = Vec::new();
     for context in contexts {
         let lines: Vec<Entry> = bindings(context, app.readonly)
-            .map(|b| (keys(b), b.help))
+            .map(|b| (app.keys.label(b), b.help))
             .filter(|(keys, help)| {
                 wanted.is_empty()
                     || keys.to_lowercase().contains(&wanted)
                     || help.to_lowercase().contains(&wanted)
                     || context.name().to_lowercase().contains(&wanted)
             })
-            .map(|(keys, help)| Entry::Key(keys, help))
+            .map(|(keys, help)| Entry::Key(keys, help.to_owned()))
             .collect();
         if !lines.is_empty() {
             out.push(Entry::Heading(context.name()));
@@ -44,6 +41,25 @@ fn entries(app: &App, filter: &str) -> Vec<Entry> {
         }
     }
     out
+}
+
+/// The entries for a window in which most would be cut: as many keys as there is room for, the words in several lines.
+fn narrow(entries: Vec<Entry>, columns: u16) -> Vec<Entry> {
+    let room = columns.saturating_sub(KEYS + 4);
+    let lines = |entry| match entry {
+        Entry::Heading(name) => vec![Entry::Heading(name)],
+        Entry::Key(keys, help) => {
+            let mut shown = String::new();
+            for key in keys.split(' ') {
+                if shown.is_empty() || width(&shown) + 1 + width(key) <= KEYS {
+                    shown = if shown.is_empty() { key.to_owned() } else { format!("{shown} {key}") };
+                }
+            }
+            let first = std::iter::once(shown).chain(std::iter::repeat(String::new()));
+            first.zip(wrap(&help, room.max(1))).map(|(keys, help)| Entry::Key(keys, help)).collect()
+        }
+    };
+    entries.into_iter().flat_map(lines).collect()
 }
 
 /// How wide a column of entries is: its widest keys, and all of it where nothing is cut.
@@ -77,7 +93,10 @@ pub(super) fn draw(app: &App, pen: &mut Pen<'_>, screen: Rect, filter: &Line, sc
     } else {
         area
     };
-    let entries = entries(app, filter.text());
+    let mut entries = entries(app, filter.text());
+    if inner.width < NARROW {
+        entries = narrow(entries, inner.width);
+    }
     if entries.is_empty() {
         pen.put(row(inner, 0), inner.x + 1, "no key does that", pen.theme.dim);
         return;

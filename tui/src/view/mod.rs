@@ -18,12 +18,16 @@
 mod alerts;
 mod chart;
 mod digits;
+mod find;
 mod form;
 mod format;
 mod health;
 mod help;
 mod history;
+mod palette;
 mod pen;
+mod prompt;
+mod settings;
 mod status;
 mod theme;
 mod watchlist;
@@ -95,6 +99,7 @@ fn whole(app: &App, pen: &mut Pen<'_>, area: Rect) {
         Screen::History => history::draw(app, pen, body, true),
         Screen::Health => health::draw(app, pen, body),
     }
+    status::first_hints(app, pen, body);
     if app.overlay.is_none() || area.height >= 24 {
         status::toasts(app, pen, body);
     }
@@ -180,7 +185,11 @@ fn one_line(app: &App, pen: &mut Pen<'_>, area: Rect, lost: bool) {
 fn overlay(app: &App, pen: &mut Pen<'_>, area: Rect) {
     match &app.overlay {
         Some(Overlay::Entry(entry)) => form::entry(app, pen, area, entry),
-        Some(Overlay::Find(find)) => form::find(app, pen, area, find),
+        Some(Overlay::Find(find)) => find::draw(app, pen, area, find),
+        Some(Overlay::Palette(palette)) => palette::draw(app, pen, area, palette),
+        Some(Overlay::Prompt(prompt)) => prompt::draw(app, pen, area, prompt),
+        Some(Overlay::Order) => prompt::order(app, pen, area),
+        Some(Overlay::Settings(changing)) => settings::draw(app, pen, area, changing),
         Some(Overlay::Help { filter, scroll }) => help::draw(app, pen, area, filter, *scroll),
         Some(Overlay::Explain(id)) => alerts::explanation(app, pen, area, *id),
         Some(Overlay::Snooze(id)) => alerts::snooze(app, pen, area, *id),

@@ -8,7 +8,7 @@ use super::{
     pen::{Pen, Piece, piece, width},
 };
 use crate::app::{
-    App, Context, Done, Freshness, Link, Overlay, Screen, Target, Tone,
+    App, Context, Done, Freshness, Link, Screen, Target, Tone, Total, first,
     keymap::{self},
 };
 
@@ -52,6 +52,9 @@ pub(super) fn rail(app: &App, pen: &mut Pen<'_>, line: Rect) {
         let text = format!(" HELD {} ", format::age(app.now.since(frozen.since)));
         parts.push(vec![piece(text, theme.tag), piece(" ", Style::new())]);
     }
+    if let Some(total) = app.total().filter(|_| line.width >= 110) {
+        parts.push(holdings(app, &total, &theme));
+    }
     if app.readonly && line.width >= 120 {
         parts.push(vec![piece("read-only  ", theme.dim)]);
     }
@@ -82,6 +85,43 @@ pub(super) fn rail(app: &App, pen: &mut Pen<'_>, line: Rect) {
         parts.insert(0, vec![piece(word, theme.fired), piece(gap, Style::new())]);
     }
     pen.pieces_right(right, &parts.concat());
+}
+
+/// What everything that is held is worth.
+fn holdings<'a>(app: &App, total: &Total, theme: &super::theme::Theme) -> Vec<Piece<'a>> {
+    let sum = format!("{} {}", format::money(total.value), app.settings.currency);
+    let mut parts = vec![piece(sum, theme.strong)];
+    if let Some(profit) = total.profit {
+        let rise = (!profit.is_zero()).then(|| profit.is_sign_positive());
+        let (arrow, _) = format::arrow(Some(Price::new(profit)));
+        parts.push(piece(format!(" {arrow} {}", format::signed_money(profit)), theme.change(rise)));
+    }
+    if total.unknown > 0 {
+        parts.push(piece(format!(" and {} unpriced", total.unknown), theme.warn));
+    }
+    parts.push(piece("   ", Style::new()));
+    parts
+}
+
+/// The hints of the first run, at the right above the last line.
+pub(super) fn first_hints(app: &App, pen: &mut Pen<'_>, area: Rect) {
+    let hints: Vec<_> = first::left(app).collect();
+    let room = area.width.min(48);
+    if hints.is_empty() || app.overlay.is_some() || area.width < 40 || area.height < 9 {
+        return;
+    }
+    let tall = u16::try_from(hints.len()).unwrap_or(3) + 2;
+    let area = Rect { x: area.right() - room, y: area.bottom() - tall, width: room, height: tall };
+    pen.clear(area, Style::new());
+    let inner = pen.frame(area, &[piece("Good to know", pen.theme.strong)], "Esc: got it", true);
+    for ((action, words), y) in hints.into_iter().zip(0..inner.height) {
+        let binding = keymap::KEYMAP.iter().find(|b| b.action == action && b.context.is_screen());
+        let key = binding.and_then(|b| app.keys.chords(b).first()).map_or(String::new(), |c| c.label());
+        let line = Rect { y: inner.y + y, height: 1, ..inner };
+        pen.put(line, line.x + 1, &key, pen.theme.key);
+        pen.put(line, line.x + 4, words, Style::new());
+        pen.hit(line, Target::Hint(action));
+    }
 }
 
 /// What says that prices are simulated, with the gap behind it: in full beside the clock, else short beside the clock, else
@@ -161,7 +201,7 @@ pub(super) fn banner(app: &App, pen: &mut Pen<'_>, line: Rect) {
     let style = pen.theme.fired;
     pen.clear(line, style);
     let wait = retry_at.since(app.now).as_seconds();
-    let next = if wait > 0 { format!("next try in {wait} s, r now") } else { "trying …".to_owned() };
+    let next = if wait > 0 { format!("next try in {wait} s; r now, S starts it") } else { "trying …".to_owned() };
     let old = match format::age(app.now.since(*since)).as_str() {
         "now" => "just now".to_owned(),
         age => format!("{age} ago"),
@@ -174,17 +214,7 @@ pub(super) fn banner(app: &App, pen: &mut Pen<'_>, line: Rect) {
 
 /// The last line: what can be done here.
 pub(super) fn hints(app: &App, pen: &mut Pen<'_>, line: Rect) {
-    let contexts = match &app.overlay {
-        Some(Overlay::Entry(entry)) if entry.sheet.is_some() => vec![Context::Form],
-        Some(Overlay::Entry(_)) => vec![Context::Entry],
-        Some(Overlay::Find(_)) => vec![Context::Find],
-        Some(Overlay::Help { .. }) => vec![Context::Help],
-        Some(Overlay::Explain(_)) => vec![Context::Explain],
-        Some(Overlay::Snooze(_)) => vec![Context::Snooze],
-        Some(Overlay::Level(_)) => vec![Context::Level],
-        None => vec![Context::of_screen(app.screen), Context::Everywhere],
-    };
-    hints_of(app, pen, line, &contexts);
+    hints_of(app, pen, line, &app.contexts());
 }
 
 /// The hints of these contexts, as many as fit.
@@ -200,7 +230,7 @@ pub(super) fn hints_of(app: &App, pen: &mut Pen<'_>, line: Rect, contexts: &[Con
         x = end + 1;
     }
     for binding in contexts.iter().flat_map(|c| keymap::bindings(*c, app.readonly)) {
-        let (Some(word), Some(chord)) = (binding.hint, binding.chords.first()) else { continue };
+        let (Some(word), Some(chord)) = (binding.hint, app.keys.chords(binding).first()) else { continue };
         let key = chord.label();
         if x + width(&key) + width(word) + 1 > line.right() {
             break;

@@ -352,7 +352,7 @@ fn the_help_is_not_cut_where_there_is_room() {
         let mut app = fixture::app();
         types(&mut app, "?");
         let mut shown = String::new();
-        for _ in 0..30 {
+        for _ in 0..40 {
             shown.push_str(&shot(&app, w, h));
             press(&mut app, KeyCode::PageDown);
         }

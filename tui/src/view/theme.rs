@@ -121,7 +121,12 @@ impl Theme {
         if look.no_color {
             return Self::plain(look.ascii);
         }
-        let p = palette(look.theme);
+        let mut p = palette(look.theme);
+        // What is in trouble keeps the colour of trouble.
+        let bad = p.down;
+        if look.up_is_red {
+            std::mem::swap(&mut p.up, &mut p.down);
+        }
         let fg = |color| Style::new().fg(color);
         let bold = Modifier::BOLD;
         Self {
@@ -143,7 +148,7 @@ impl Theme {
             border: p.dim.map_or(Style::new().fg(Color::DarkGray), fg),
             border_focus: fg(p.accent),
             warn: fg(p.warn),
-            trouble: fg(p.down).add_modifier(bold),
+            trouble: fg(bad).add_modifier(bold),
             fired: Style::new().fg(p.ink).bg(p.warn).add_modifier(bold),
             level: fg(p.level),
             tag: Style::new().fg(p.ink).bg(p.level),

@@ -1,56 +1,91 @@
 //! The table of prices: one row an instrument, only the digits that changed flash, the age of every price in sight.
 
-use bellwether_core::{event::Ticker, instrument::Symbol, price::Price, tick::Session};
+use bellwether_core::{
+    config::dashboard::{ALL, Column},
+    event::Ticker,
+    instrument::Symbol,
+    price::Price,
+    tick::Session,
+};
 use ratatui::{layout::Rect, style::Style};
 
 use super::{
     format,
     pen::{Pen, first_row, piece, row, width},
 };
-use crate::app::{App, Flash, Freshness, Pane, Sort, Target};
+use crate::app::{App, Flash, Freshness, Graphs, Pane, Sort, Target, Worth};
 
 /// A gap stays above the highest one, so that rows do not grow into each other.
 const BARS: [&str; 7] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇"];
 /// Columns of the small picture of the last 24 hours.
 const SPARK: u16 = 10;
 
-/// How wide each column is; 0 where it does not fit.
+/// The columns that fit, in the user's order, each with its width.
 struct Columns {
     symbol: u16,
-    price: u16,
-    percent: u16,
-    absolute: u16,
-    spark: u16,
-    alert: u16,
-    age: u16,
+    cells: Vec<(Column, u16)>,
 }
 
 impl Columns {
-    /// What fits into `room`. First the words beside the age go, then the picture, then the distance, last the absolute change.
+    /// What fits into `room`. First the words beside the age go, then the picture, then the distance; price and change stay.
     fn new(app: &App, room: u16) -> Self {
         let widest = app.picture().tickers().map(|t| width(&format::price(t.price))).max().unwrap_or(0);
         let longest = app.rows.iter().map(|s| width(s.as_str())).max().unwrap_or(0);
         let labels = app.picture().tickers().any(|t| t.session != Session::Regular);
         let symbol = (longest.clamp(6, 12) + if labels { 5 } else { 0 }).min(room / 3);
-        let mut columns =
-            Self { symbol, price: widest.clamp(9, 18), percent: 9, absolute: 0, spark: 0, alert: 0, age: 0 };
-        let mut left = room.saturating_sub(2 + columns.symbol + 1 + columns.price + columns.percent + 1);
-        let mut take = |wanted: u16| {
-            if left >= wanted {
-                left -= wanted;
-                wanted
+        let wanted = |column: Column| app.settings.columns.contains(&column);
+        let held = !app.settings.holdings.is_empty();
+        let mut left = room.saturating_sub(2 + symbol + 1 + 1);
+        let mut take = |column: Column, columns: u16| {
+            if wanted(column) && left >= columns {
+                left -= columns;
+                columns
             } else {
                 0
             }
         };
-        columns.age = take(6);
-        columns.alert = take(10);
-        columns.spark = take(SPARK + 2);
-        if columns.age > 0 && columns.spark > 0 {
-            columns.age += take(7);
-            columns.absolute = take(14);
+        let price = take(Column::Price, widest.clamp(9, 18));
+        let percent = take(Column::Percent, 9);
+        let mut age = take(Column::Age, 6);
+        let mut value = if held { take(Column::Value, 13) } else { 0 };
+        let alert = take(Column::Alert, 10);
+        let picture = take(Column::Picture, SPARK + 2);
+        let mut profit = if held && value > 0 { take(Column::Profit, 12) } else { 0 };
+        let mut change = 0;
+        if (age > 0 || !wanted(Column::Age)) && (picture > 0 || !wanted(Column::Picture)) {
+            if age > 0 {
+                age += take(Column::Age, 7);
+            }
+            change = take(Column::Change, 14);
         }
-        columns
+        // Sums of millions need more, where there is more.
+        if value > 0 {
+            value += take(Column::Value, 4);
+        }
+        if profit > 0 {
+            profit += take(Column::Profit, 4);
+        }
+        let fits = |column: &Column| match column {
+            Column::Price => price,
+            Column::Percent => percent,
+            Column::Change => change,
+            Column::Picture => picture,
+            Column::Alert => alert,
+            Column::Age => age,
+            Column::Value => value,
+            Column::Profit => profit,
+        };
+        let cells = app.settings.columns.iter().map(|c| (*c, fits(c))).filter(|(_, width)| *width > 0).collect();
+        Self { symbol, cells }
+    }
+
+    fn width(&self, column: Column) -> u16 {
+        self.cells.iter().find(|(c, _)| *c == column).map_or(0, |(_, width)| *width)
+    }
+
+    /// Whether the age stands right behind the distance, so that words may take the place of both.
+    fn age_behind_alert(&self) -> bool {
+        self.cells.windows(2).any(|pair| pair[0].0 == Column::Alert && pair[1].0 == Column::Age)
     }
 }
 
@@ -58,7 +93,14 @@ impl Columns {
 pub(super) fn draw(app: &App, pen: &mut Pen<'_>, area: Rect, boxed: bool) {
     let inner = if boxed {
         let sort = format!("sort: {}{}", app.sort.name(), if app.reversed { " reversed" } else { "" });
-        let title = [piece("Watch", pen.theme.strong), piece(format!(" ({})", app.rows.len()), pen.theme.dim)];
+        let mut title = vec![piece("Watch", pen.theme.strong)];
+        if app.list != ALL {
+            title.push(piece(format!(": {}", app.list), pen.theme.strong));
+        }
+        title.push(piece(format!(" ({})", app.rows.len()), pen.theme.dim));
+        if let Some(filter) = &app.filter {
+            title.push(piece(format!(" filter: {}", filter.text()), pen.theme.accent));
+        }
         pen.frame(area, &title, &sort, app.pane == Pane::Table)
     } else {
         area
@@ -78,7 +120,12 @@ pub(super) fn draw(app: &App, pen: &mut Pen<'_>, area: Rect, boxed: bool) {
     let height = usize::from(body.height);
     pen.page = height;
     let Some(selected) = app.watch.index(&app.rows) else {
-        let words = if app.is_live() { "no prices yet" } else { "waiting for the daemon" };
+        let words = match (app.is_live(), &app.filter, app.listed()) {
+            (_, Some(_), _) => "no row meets the filter; F shows all",
+            (_, _, Some(_)) => "the list is empty; + adds an instrument",
+            (true, ..) => "no prices yet",
+            (false, ..) => "waiting for the daemon",
+        };
         pen.put(row(body, 0), body.x + 2, words, pen.theme.dim);
         return;
     };
@@ -107,19 +154,18 @@ fn head(app: &App, pen: &mut Pen<'_>, line: Rect, columns: &Columns) {
         x += columns;
     };
     title(pen, columns.symbol + 1, "Symbol", false, Some(Sort::Symbol));
-    title(pen, columns.price, "Price", true, None);
-    title(pen, columns.percent, "Chg %", true, Some(Sort::Change));
-    if columns.absolute > 0 {
-        title(pen, columns.absolute, "Chg", true, None);
-    }
-    if columns.spark > 0 {
-        title(pen, columns.spark, "  24h", false, None);
-    }
-    if columns.alert > 0 {
-        title(pen, columns.alert, "Alert", true, Some(Sort::Alert));
-    }
-    if columns.age > 0 {
-        title(pen, columns.age, "Age", true, None);
+    let value = format!("Value {}", app.settings.currency);
+    for &(column, wide) in &columns.cells {
+        match column {
+            Column::Price => title(pen, wide, "Price", true, Some(Sort::Price)),
+            Column::Percent => title(pen, wide, "Chg %", true, Some(Sort::Change)),
+            Column::Change => title(pen, wide, "Chg", true, None),
+            Column::Picture => title(pen, wide, "  24h", false, None),
+            Column::Alert => title(pen, wide, "Alert", true, Some(Sort::Alert)),
+            Column::Age => title(pen, wide, "Age", true, Some(Sort::Age)),
+            Column::Value => title(pen, wide, &value, true, Some(Sort::Value)),
+            Column::Profit => title(pen, wide, "Profit", true, None),
+        }
     }
 }
 
@@ -143,63 +189,113 @@ fn one(app: &App, pen: &mut Pen<'_>, line: Rect, columns: &Columns, symbol: Symb
     let cell = Rect { x, width: columns.symbol.min(line.right().saturating_sub(x)), ..line };
     let after = pen.put(cell, x, symbol.as_str(), name_style);
     match (ticker.map(|t| t.session), freshness) {
-        (_, Some(Freshness::Stale)) if columns.age == 0 => pen.put(cell, after + 1, "◐", theme.warn),
+        (_, Some(Freshness::Stale)) if columns.width(Column::Age) == 0 => pen.put(cell, after + 1, "◐", theme.warn),
         (Some(Session::Pre), _) => pen.put(cell, after + 1, "PRE", theme.accent),
         (Some(Session::Post), _) => pen.put(cell, after + 1, "POST", theme.accent),
         _ => after,
     };
     x += columns.symbol + 1;
-    let cell = Rect { x, width: columns.price.min(line.right().saturating_sub(x)), ..line };
-    price(app, pen, cell, symbol, ticker, freshness);
-    x += columns.price;
-    let right = |x: u16, width: u16| Rect { x, width: width.min(line.right().saturating_sub(x)), ..line };
-    let change = ticker.and_then(|t| t.change_24h_pct);
-    let (arrow, positive) = format::arrow(change);
-    let style = if old { theme.dim } else { theme.change(positive) };
-    let text = change.map_or(format::MISSING.to_owned(), |c| format!("{arrow} {}", format::signed(c.decimal())));
-    pen.put_right(right(x, columns.percent), &text, style);
-    x += columns.percent;
-    if columns.absolute > 0 {
-        let absolute = ticker.and_then(format::absolute_change);
-        let text = absolute.map_or(format::MISSING.to_owned(), |c| {
-            let places = ticker.map_or(2, |t| t.price.natural_places());
-            let plus = if c.is_positive() { "+" } else { "" };
-            format!("{plus}{}", c.grouped(places))
-        });
-        let cell = right(x + 1, columns.absolute - 1);
-        pen.put_right(cell, &text, style);
-        x += columns.absolute;
-    }
-    if columns.spark > 0 {
-        spark(app, pen, right(x + 2, SPARK), symbol, style);
-        x += columns.spark;
-    }
+    let row = Row { app, columns, symbol, ticker, freshness, old };
     // A distance from a price that is worth nothing is worth nothing: the words that say so take its place.
-    if columns.age > 0
-        && columns.age < 12
-        && let (Some(ticker), Some(Freshness::Stale | Freshness::Closed)) = (ticker, freshness)
-    {
-        let style = if freshness == Some(Freshness::Stale) { theme.warn } else { theme.dim };
-        pen.put_right(right(x, columns.alert + columns.age), &format::age_words(app, ticker, false), style);
-        return;
+    let words = matches!(freshness, Some(Freshness::Stale | Freshness::Closed))
+        && columns.age_behind_alert()
+        && columns.width(Column::Age) < 12;
+    for &(column, wide) in &columns.cells {
+        let cell = Rect { x, width: wide.min(line.right().saturating_sub(x)), ..line };
+        match (column, ticker) {
+            (Column::Alert, Some(_)) if words => {}
+            (Column::Age, Some(ticker)) if words => {
+                let before = columns.width(Column::Alert);
+                let both = Rect { x: cell.x - before, width: cell.width + before, ..cell };
+                let style = if freshness == Some(Freshness::Stale) { theme.warn } else { theme.dim };
+                pen.put_right(both, &format::age_words(app, ticker, false), style);
+            }
+            _ => row.cell(pen, cell, column),
+        }
+        x += wide;
     }
-    if columns.alert > 0 {
-        let (text, style) = match app.nearest(symbol) {
-            Some(near) => (format::near(&near), if old { theme.dim } else { theme.level }),
-            None if app.alerts_of(symbol).is_empty() => ("·".to_owned(), theme.dim),
-            None if ticker.is_none() => ("?".to_owned(), theme.warn),
+}
+
+/// What the cells of a row are drawn from.
+struct Row<'a> {
+    app: &'a App,
+    columns: &'a Columns,
+    symbol: Symbol,
+    ticker: Option<&'a Ticker>,
+    freshness: Option<Freshness>,
+    old: bool,
+}
+
+impl Row<'_> {
+    fn cell(&self, pen: &mut Pen<'_>, cell: Rect, column: Column) {
+        let (app, ticker, theme) = (self.app, self.ticker, pen.theme);
+        let change = ticker.and_then(|t| t.change_24h_pct);
+        let (arrow, positive) = format::arrow(change);
+        let style = if self.old { theme.dim } else { theme.change(positive) };
+        match column {
+            Column::Price => price(app, pen, cell, self.symbol, ticker, self.freshness),
+            Column::Percent => {
+                let text =
+                    change.map_or(format::MISSING.to_owned(), |c| format!("{arrow} {}", format::signed(c.decimal())));
+                pen.put_right(cell, &text, style);
+            }
+            Column::Change => {
+                let absolute = ticker.and_then(format::absolute_change);
+                let text = absolute.map_or(format::MISSING.to_owned(), |c| {
+                    let places = ticker.map_or(2, |t| t.price.natural_places());
+                    let plus = if c.is_positive() { "+" } else { "" };
+                    format!("{plus}{}", c.grouped(places))
+                });
+                pen.put_right(Rect { x: cell.x + 1, width: cell.width.saturating_sub(1), ..cell }, &text, style);
+            }
+            Column::Picture => {
+                let room = cell.width.saturating_sub(2);
+                spark(app, pen, Rect { x: cell.x + 2, width: room, ..cell }, self.symbol, style);
+            }
+            Column::Alert => self.alert(pen, cell),
+            Column::Age => {
+                let short = self.columns.width(Column::Age) < 12;
+                let text = ticker.map_or(format::MISSING.to_owned(), |t| format::age_words(app, t, short));
+                let style = if self.freshness == Some(Freshness::Stale) { theme.warn } else { theme.dim };
+                pen.put_right(cell, &text, style);
+            }
+            Column::Value | Column::Profit => self.holding(pen, cell, column),
+        }
+    }
+
+    fn alert(&self, pen: &mut Pen<'_>, cell: Rect) {
+        let (app, theme) = (self.app, pen.theme);
+        let (text, style) = match app.nearest(self.symbol) {
+            Some(near) => (format::near(&near), if self.old { theme.dim } else { theme.level }),
+            None if app.alerts_of(self.symbol).is_empty() => ("·".to_owned(), theme.dim),
+            None if self.ticker.is_none() => ("?".to_owned(), theme.warn),
             None => {
-                let waits = app.alerts_of(symbol).iter().find(|row| !row.alert.paused).map(|row| row.state.as_str());
+                let alerts = app.alerts_of(self.symbol);
+                let waits = alerts.iter().find(|row| !row.alert.paused).map(|row| row.state.as_str());
                 (waits.unwrap_or("paused").to_owned(), theme.dim)
             }
         };
-        pen.put_right(right(x, columns.alert), &text, style);
-        x += columns.alert;
+        pen.put_right(cell, &text, style);
     }
-    if columns.age > 0 {
-        let text = ticker.map_or(format::MISSING.to_owned(), |t| format::age_words(app, t, columns.age < 12));
-        let style = if freshness == Some(Freshness::Stale) { theme.warn } else { theme.dim };
-        pen.put_right(right(x, columns.age), &text, style);
+
+    /// What is held, in the display currency.
+    fn holding(&self, pen: &mut Pen<'_>, cell: Rect, column: Column) {
+        if !self.app.settings.holdings.contains_key(&self.symbol) {
+            return;
+        }
+        let theme = pen.theme;
+        let worth = self.app.worth(self.symbol);
+        let (text, style) = match (column, worth) {
+            (Column::Value, Some(worth)) => {
+                (format::money(worth.value), if self.old { theme.dim } else { Style::new() })
+            }
+            (_, Some(Worth { profit: Some(profit), .. })) => {
+                let rise = (!profit.is_zero()).then(|| profit.is_sign_positive());
+                (format::signed_money(profit), if self.old { theme.dim } else { theme.change(rise) })
+            }
+            _ => (format::MISSING.to_owned(), theme.dim),
+        };
+        pen.put_right(cell, &text, style);
     }
 }
 
@@ -244,6 +340,14 @@ fn spark(app: &App, pen: &mut Pen<'_>, cell: Rect, symbol: Symbol, style: Style)
     let (low, high) = (points.iter().min().copied(), points.iter().max().copied());
     let (Some(low), Some(high)) = (low, high) else { return };
     let count = points.len();
+    if app.look.graphs == Graphs::Braille && !app.look.ascii {
+        let columns = usize::from(cell.width).min(count.div_ceil(2));
+        let dots = columns * 2;
+        let height = |i: usize| format::step(points[(i + 1) * count / dots - 1], low, high, 4);
+        let text: String = (0..columns).map(|i| braille(height(i * 2), height(i * 2 + 1))).collect();
+        pen.put(cell, cell.x, &text, style);
+        return;
+    }
     let columns = usize::from(cell.width).min(count);
     let text: String = (0..columns)
         .map(|i| {
@@ -253,4 +357,23 @@ fn spark(app: &App, pen: &mut Pen<'_>, cell: Rect, symbol: Symbol, style: Style)
         })
         .collect();
     pen.put(cell, cell.x, &text, style.patch(pen.theme.quiet));
+}
+
+/// Two points side by side in one cell, each at one of four heights from 0.
+fn braille(left: u16, right: u16) -> char {
+    // Unicode numbers the dots of a cell column by column from the top, the lowest ones last: U+2800 and one bit a dot.
+    const LEFT: [u32; 4] = [0x40, 0x04, 0x02, 0x01];
+    const RIGHT: [u32; 4] = [0x80, 0x20, 0x10, 0x08];
+    let dot = |column: [u32; 4], height: u16| column[usize::from(height.min(3))];
+    char::from_u32(0x2800 + dot(LEFT, left) + dot(RIGHT, right)).unwrap_or(' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braille_points_stand_at_their_height() {
+        assert_eq!((braille(0, 0), braille(3, 3), braille(0, 3)), ('⣀', '⠉', '⡈'));
+    }
 }

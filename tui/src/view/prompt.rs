@@ -1,0 +1,43 @@
+//! A line that is asked for at the bottom of the screen, and the choice of the order of rows.
+
+use ratatui::{layout::Rect, style::Style};
+
+use super::{
+    form::input,
+    pen::{Pen, piece, row, wrap},
+    status,
+};
+use crate::app::{App, Context, prompt::Prompt};
+
+/// Draws the question over the bottom of the screen, so that the rows it is about stay in sight.
+pub(super) fn draw(app: &App, pen: &mut Pen<'_>, screen: Rect, prompt: &Prompt) {
+    let words = prompt.trouble.as_deref().unwrap_or_else(|| prompt.help());
+    let lines = u16::try_from(wrap(words, screen.width.saturating_sub(4)).len()).unwrap_or(1).clamp(1, 4);
+    let tall = (lines + 4).min(screen.height);
+    let area = Rect { y: screen.bottom() - tall, height: tall, ..screen };
+    pen.clear(area, Style::new());
+    let inner = if tall >= 5 && area.width >= 20 { pen.frame(area, &[], "", true) } else { area };
+    input(pen, row(inner, 0), &prompt.word(), &prompt.line, prompt.example());
+    if inner.height < 2 {
+        return;
+    }
+    let below = u16::from(inner.height > 2);
+    let body =
+        Rect { x: inner.x + 1, y: inner.y + 1, width: inner.width.saturating_sub(2), height: inner.height - 1 - below };
+    let style = if prompt.trouble.is_some() { pen.theme.warn } else { pen.theme.dim };
+    pen.paragraph(body, words, style);
+    if below == 1 {
+        status::hints_of(app, pen, row(inner, inner.height - 1), &[Context::Prompt]);
+    }
+}
+
+/// Draws the letters that order the rows, over the last lines of the screen.
+pub(super) fn order(app: &App, pen: &mut Pen<'_>, screen: Rect) {
+    let tall = 3.min(screen.height);
+    let area = Rect { y: screen.bottom() - tall, height: tall, ..screen };
+    pen.clear(area, Style::new());
+    let now = format!("now: {}{}", app.sort.name(), if app.reversed { " reversed" } else { "" });
+    let title = [piece("Order of rows", pen.theme.strong)];
+    let inner = if tall >= 3 && area.width >= 20 { pen.frame(area, &title, &now, true) } else { area };
+    status::hints_of(app, pen, row(inner, 0), &[Context::Order]);
+}
