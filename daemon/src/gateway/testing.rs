@@ -181,7 +181,8 @@ impl Rig {
                     | AlertChange::Pause(a)
                     | AlertChange::Resume(a)
                     | AlertChange::Snooze(a)
-                    | AlertChange::Acknowledge(a) => Event::AlertPut(row(a)),
+                    | AlertChange::Acknowledge(a)
+                    | AlertChange::Together { alert: a, .. } => Event::AlertPut(row(a)),
                     AlertChange::Delete { id, version } => Event::AlertDeleted { id, owner: UserId::OWNER, version },
                 };
                 news.send(event).await.expect("the hub lives");

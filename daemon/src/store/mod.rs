@@ -284,8 +284,8 @@ impl Store {
         self.database.write(Durability::Full, move |db| alerts::insert(db, owner, &rule, now, key.as_deref())).await
     }
 
-    /// Changes an alert and raises its version. With `expected`, only that version is changed. What an acknowledgement or a pause
-    /// makes pointless in the outbox is cancelled with it.
+    /// Changes an alert as [`Self::edit_alert_together`] does, by one thing alone.
+    #[cfg(test)]
     pub(crate) async fn edit_alert(
         &self,
         owner: UserId,
@@ -294,7 +294,20 @@ impl Store {
         edit: AlertEdit,
         now: Timestamp,
     ) -> Result<Alert, StoreError> {
-        self.database.write(Durability::Full, move |db| alerts::edit(db, owner, id, expected, edit, now)).await
+        self.edit_alert_together(owner, id, expected, vec![edit], now).await
+    }
+
+    /// Changes an alert by all of `edits`, one version on. With `expected`, only that version is changed. What an acknowledgement or a pause
+    /// makes pointless in the outbox is cancelled with it.
+    pub(crate) async fn edit_alert_together(
+        &self,
+        owner: UserId,
+        id: AlertId,
+        expected: Option<u32>,
+        edits: Vec<AlertEdit>,
+        now: Timestamp,
+    ) -> Result<Alert, StoreError> {
+        self.database.write(Durability::Full, move |db| alerts::edit(db, owner, id, expected, &edits, now)).await
     }
 
     /// Deletes an alert with its memory; its firings stay, later steps of its deliveries are cancelled. The answer is the alert at its end, one version on.

@@ -231,7 +231,18 @@ impl Default for ChartView {
 struct Values {
     key: Option<(Symbol, Span, Studies)>,
     indicators: Vec<Indicator>,
+    /// What they were last computed of.
+    of: Option<Source>,
     by_bar: std::collections::BTreeMap<Timestamp, (Price, Vec<Option<Price>>)>,
+}
+
+/// What tells whether anything is to be computed anew: the ends of the bars, and what of them is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Source {
+    first: Timestamp,
+    last: (Timestamp, Price),
+    back: usize,
+    shown: usize,
 }
 
 /// The part of the bars that is shown, and how.
@@ -490,6 +501,12 @@ impl App {
         if self.chart.values.key != key {
             self.chart.values = Values { key, indicators: studies.all(length), ..Values::default() };
         }
+        let (Some(oldest), Some(newest)) = (bars.items.first(), bars.items.last()) else { return };
+        let of = Source { first: oldest.from, last: (newest.from, newest.close), back: self.chart.back, shown };
+        if self.chart.values.of == Some(of) {
+            return;
+        }
+        self.chart.values.of = Some(of);
         let window = self.chart.values.indicators.iter().map(Indicator::window).max().unwrap_or(0);
         let end = bars.items.len() - self.chart.back.min(bars.items.len() - 1);
         let first = end.saturating_sub((shown + window + 1).saturating_mul(merge));

@@ -105,6 +105,9 @@ fn indicator_bars(app: &App) -> Vec<(Symbol, Span)> {
 
 /// The alerts in sight that the past is to be asked about.
 fn counts(app: &mut App) -> Vec<Effect> {
+    if !app.hits_of_alerts.is_due(app.now) {
+        return Vec::new();
+    }
     let ids = match app.screen {
         Screen::Watch | Screen::Chart => app.pane_ids(),
         Screen::Alerts => app.alert_ids(),
