@@ -207,6 +207,8 @@ pub(crate) struct ChartView {
     values: Values,
     /// What the state above is about: another instrument begins anew.
     about: Option<Symbol>,
+    /// The newest bar when that was last looked at: a picture of the past stands still while new ones come.
+    newest: Option<Timestamp>,
 }
 
 impl Default for ChartView {
@@ -222,6 +224,7 @@ impl Default for ChartView {
             plot: Plot::default(),
             values: Values::default(),
             about: None,
+            newest: None,
         }
     }
 }
@@ -484,6 +487,14 @@ impl App {
                 self.chart.compare = None;
             }
         }
+        let newest = self.bars().and_then(|bars| bars.items.last()).map(|bar| bar.from);
+        if self.chart.back > 0
+            && let (Some(before), Some(bars)) = (self.chart.newest, self.bars())
+        {
+            let new = bars.items.len() - bars.items.partition_point(|bar| bar.from <= before);
+            self.chart.back = self.chart.back.saturating_add(new);
+        }
+        self.chart.newest = newest;
         self.compute_studies();
     }
 

@@ -442,6 +442,21 @@ fn ranges_styles_indicators_and_a_comparison_are_drawn() {
 }
 
 #[test]
+fn a_picture_of_the_past_stands_still_while_new_bars_come() {
+    let (mut app, before) = charted(&chars("<<"));
+    let from = app.bars().and_then(|bars| bars.items.last()).expect("a bar").to;
+    for minutes in [1, 6, 11] {
+        let mut ticker = fixture::ticker("BTC", "60500", "1.4");
+        ticker.as_of = from.plus(Span::from_seconds(60 * minutes));
+        let event = bellwether_core::event::Event::Price(ticker);
+        let seq = app.board.seq() + 1;
+        fixture::feed(&mut app, [fixture::server(bellwether_core::protocol::ServerFrame::from_event(seq, event))]);
+    }
+    let chart = |text: &str| text.lines().skip(3).take(32).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(chart(&shot(&app, 120, 40)), chart(&before));
+}
+
+#[test]
 fn a_range_is_a_band_and_what_is_out_of_sight_an_arrow() {
     let mut app = fixture::app();
     let row = fixture::alert(40, "BTC exits 60500..62000 each", bellwether_core::alert::AlertState::Armed);
