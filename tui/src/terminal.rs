@@ -11,6 +11,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crossterm::{
     cursor::{Hide, Show},
     event::{
@@ -149,6 +150,18 @@ pub(crate) fn ring() -> io::Result<()> {
     out.flush()
 }
 
+/// Asks the terminal to put text into the clipboard (OSC 52 of xterm's control sequences). It works over SSH too; a terminal that
+/// does not know it, or does not allow it, does nothing.
+pub(crate) fn copy(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(&clipboard(text))?;
+    out.flush()
+}
+
+fn clipboard(text: &str) -> Vec<u8> {
+    format!("\x1b]52;c;{}\x07", STANDARD.encode(text)).into_bytes()
+}
+
 const BEGIN_UPDATE: &[u8] = b"\x1b[?2026h";
 const END_UPDATE: &[u8] = b"\x1b[?2026l";
 
@@ -253,6 +266,13 @@ mod tests {
         let written = fs::read_to_string(&log).expect("the log");
         assert!(written.contains("on purpose") && written.contains("fails_on_its_terminal"), "{written}");
         assert_eq!(fs::metadata(&log).expect("the log").permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn copied_text_cannot_end_its_own_sequence() {
+        assert_eq!(clipboard("BTC > 1"), b"\x1b]52;c;QlRDID4gMQ==\x07");
+        let evil = clipboard("\x07\x1b]0;x");
+        assert_eq!(evil.split(|b| *b == 0x07).count(), 2);
     }
 
     #[test]

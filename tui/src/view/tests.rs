@@ -62,9 +62,17 @@ fn pictures() -> Vec<(&'static str, App)> {
         ("health", with(&|app| app.screen = Screen::Health)),
         ("entry_good", with(&|app| drop(types(app, "acrosses up 61k via desktop,email every 1h")))),
         ("entry_bad", with(&|app| drop(types(app, "aaccross 61k once")))),
+        (
+            "form",
+            with(&|app| {
+                drop(types(app, "acrosses up 61k every 1h"));
+                press(app, KeyCode::F(2));
+            }),
+        ),
         ("help", with(&|app| drop(types(app, "?")))),
         ("find", with(&|app| drop(types(app, "/eth")))),
         ("explain", with(&|app| drop(types(app, "w")))),
+        ("snooze", with(&|app| drop(types(app, "3z")))),
         (
             "line",
             with(&|app| {
@@ -155,6 +163,7 @@ fn the_screens_look_as_they_did() {
         "health",
         "entry_good",
         "entry_bad",
+        "form",
         "help",
         "find",
         "explain",
@@ -440,6 +449,38 @@ fn why_is_asked_in_words_that_suit_the_alert() {
 }
 
 #[test]
+fn what_stands_in_the_way_of_an_alert_is_said_first() {
+    for (keys, words) in [
+        ("3w", "The price has to fall 3.99 % to 58,000 first."),
+        ("3jjw", "It fired, and its cooldown lasts 12m more."),
+        ("3jjjjw", "It is paused: nothing can fire until it is resumed."),
+        ("3jjjjjw", "It was to fire once, and has."),
+    ] {
+        let mut app = fixture::app();
+        types(&mut app, keys);
+        assert!(shot(&app, 80, 24).contains(words), "{}", shot(&app, 80, 24));
+    }
+    let mut app = fixture::app();
+    let row = fixture::alert(50, "ADA > 1", bellwether_core::alert::AlertState::Armed);
+    let event = bellwether_core::event::Event::AlertPut(row);
+    fixture::feed(&mut app, [fixture::server(bellwether_core::protocol::ServerFrame::from_event(2, event))]);
+    types(&mut app, "3Gw");
+    assert!(shot(&app, 80, 24).contains("The price of ADA is 14m old and judges nothing"), "{}", shot(&app, 80, 24));
+}
+
+#[test]
+fn the_heading_of_the_alerts_stands_over_its_columns() {
+    let mut app = fixture::app();
+    types(&mut app, "3");
+    let shown = shot(&app, 200, 40);
+    let heading = shown.lines().find(|line| line.contains("State")).expect("a heading");
+    let line = shown.lines().find(|line| line.contains("a18 ")).expect("an alert");
+    let end = |line: &str, word: &str| line.find(word).map(|at| line[..at].chars().count() + word.chars().count());
+    assert_eq!(end(heading, "Fired"), end(line, "4x"), "{shown}");
+    assert_eq!(end(heading, "To go"), end(line, "-0.68%↓"), "{shown}");
+}
+
+#[test]
 fn a_delivery_that_is_about_to_be_tried_again_is_due() {
     let mut app = fixture::app();
     types(&mut app, "4");
@@ -547,6 +588,21 @@ fn ranges_styles_indicators_and_a_comparison_are_drawn() {
 }
 
 #[test]
+fn a_picture_of_the_past_stands_still_while_new_bars_come() {
+    let (mut app, before) = charted(&chars("<<"));
+    let from = app.bars().and_then(|bars| bars.items.last()).expect("a bar").to;
+    for minutes in [1, 6, 11] {
+        let mut ticker = fixture::ticker("BTC", "60500", "1.4");
+        ticker.as_of = from.plus(Span::from_seconds(60 * minutes));
+        let event = bellwether_core::event::Event::Price(ticker);
+        let seq = app.board.seq() + 1;
+        fixture::feed(&mut app, [fixture::server(bellwether_core::protocol::ServerFrame::from_event(seq, event))]);
+    }
+    let chart = |text: &str| text.lines().skip(3).take(32).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(chart(&shot(&app, 120, 40)), chart(&before));
+}
+
+#[test]
 fn a_range_is_a_band_and_what_is_out_of_sight_an_arrow() {
     let mut app = fixture::app();
     let row = fixture::alert(40, "BTC exits 60500..62000 each", bellwether_core::alert::AlertState::Armed);
@@ -606,6 +662,27 @@ fn a_changed_price_flashes_its_changed_digits_only() {
     let lit: String = line.iter().filter(|c| c.bg == ratatui::style::Color::Green).map(|c| c.symbol()).collect();
     assert_eq!(lit, "9.50");
     press(&mut app, KeyCode::Down);
+}
+
+#[test]
+fn an_alert_that_is_true_already_can_be_told_to_wait() {
+    let mut app = fixture::app();
+    types(&mut app, "a> 60k once");
+    assert!(shot(&app, 80, 24).contains("already true: Enter fires it at once, Ctrl-N"), "{}", shot(&app, 80, 24));
+    let next = crossterm::event::KeyEvent::new(KeyCode::Char('n'), crossterm::event::KeyModifiers::CONTROL);
+    fixture::feed(&mut app, [Message::Key(next)]);
+    let shown = shot(&app, 80, 24);
+    assert!(shown.contains("BTC crosses up 60000 once") && !shown.contains("already true"), "{shown}");
+}
+
+#[test]
+fn an_indicator_is_shown_with_its_present_value() {
+    let mut app = fixture::app();
+    types(&mut app, "aBTC > sma(20, 1d) once");
+    assert!(shot(&app, 120, 40).contains("sma(20, 1d) is now "), "{}", shot(&app, 120, 40));
+    press(&mut app, KeyCode::Esc);
+    types(&mut app, "aBTC > sma(500, 1d) once");
+    assert!(shot(&app, 120, 40).contains("it needs 500 closed bars"), "{}", shot(&app, 120, 40));
 }
 
 #[test]
