@@ -27,7 +27,7 @@ use bellwether_core::{
     board::Snapshot,
     catalog::Catalog,
     condition::HistoryNeed,
-    config::{Config, Senseless},
+    config::{self, Config, Senseless},
     evaluator::Evaluator,
     instrument::Instrument,
     notification::About,
@@ -44,6 +44,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backup,
     clock::{Clock, watch_jumps},
     evaluate::Evaluate,
     gateway,
@@ -107,6 +108,9 @@ pub fn check(config: &Config) -> Result<(), Senseless> {
         let unplayable = |message| Senseless { key: "feeds.tape.file".to_owned(), message };
         ingest::tape::check(&config.feeds.tape.file).map_err(unplayable)?;
     }
+    if let Some(tls) = &config.server.tls {
+        gateway::acceptor(tls).map_err(|(key, message)| Senseless { key: key.to_owned(), message })?;
+    }
     notify::ChannelSet::new(config, Clock::system(), &notify::Hands::default()).map(drop).map_err(wrong)
 }
 
@@ -128,8 +132,9 @@ impl Daemon {
 
         // Refuse before anything is opened: one daemon per data folder, and a port that can be had.
         let mut presence = Presence::take(&data, &runtime)?;
-        let listener = listen(config.server.listen, prefer).await?;
-        let address = listener.local_addr().context("the listener has no address")?;
+        let (door, inner) = doors(&config.server, prefer).await?;
+        let own = inner.as_ref().unwrap_or(&door);
+        let address = own.listener.local_addr().context("the listener has no address")?;
 
         let store = Store::open(&data)?;
         let assigned = ingest::assign(&config, &known_instruments(&store).await?);
@@ -229,6 +234,14 @@ impl Daemon {
         let recorder = record::run(trades, store.clone(), hub.clone(), clock.clone(), config.data.keep_bars);
         roles.spawn(async move { ("record", recorder.await) });
 
+        if !simulated {
+            let backups = backup::daily(data.clone(), config.data.backups, clock.clone(), stop.clone());
+            roles.spawn(async move {
+                backups.await;
+                ("backup", Ok(()))
+            });
+        }
+
         let token = fresh_token();
         let serving = Arc::new(gateway::Gateway {
             store: store.clone(),
@@ -257,11 +270,14 @@ impl Daemon {
         });
         drop(commands.set(Arc::downgrade(&serving)));
         let router = gateway::router(serving);
-        let closing = stop.clone();
-        roles.spawn(async move {
-            gateway::serve(listener, router, closing).await;
-            ("gateway", Ok(()))
-        });
+        let places = gateway::Places::default();
+        for door in [Some(door), inner].into_iter().flatten() {
+            let serving = gateway::serve(door, places.clone(), router.clone(), stop.clone());
+            roles.spawn(async move {
+                serving.await;
+                ("gateway", Ok(()))
+            });
+        }
 
         let completing = days.run(history.clone(), Arc::clone(&catalog), clock.clone(), stop.clone());
         roles.spawn(async move {
@@ -386,6 +402,32 @@ fn unexpected(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::Joi
         Ok((role, Err(error))) => error.context(format!("{role} failed")),
         Err(error) => anyhow::anyhow!("a part of the daemon broke: {error}; please report this"),
     }
+}
+
+/// The door that the configuration wants, and where that is none for programs on this machine (it speaks TLS with a certificate for
+/// another name, or it is another address) one more on the loopback address for them.
+async fn doors(
+    server: &config::Server,
+    prefer: Option<SocketAddr>,
+) -> anyhow::Result<(gateway::Door, Option<gateway::Door>)> {
+    let foreign = server.tls.is_some() || server.listen.is_some_and(|at| !at.ip().is_loopback());
+    // Where a door of its own is for this machine, that is the one to be found again.
+    let listener = listen(server.listen, prefer.filter(|_| !foreign)).await?;
+    let tls = match &server.tls {
+        Some(tls) => {
+            if let Some(key) = gateway::open_key(tls) {
+                tracing::warn!("everybody can read the private key {key}: chmod 600 {key}", key = key.display());
+            }
+            Some(gateway::acceptor(tls).map_err(|(key, wrong)| anyhow::anyhow!("`{key}`: {wrong}"))?)
+        }
+        None => None,
+    };
+    let door = gateway::Door { listener, tls, behind_proxy: server.behind_proxy };
+    let inner = if foreign { Some(gateway::Door::plain(listen(None, prefer).await?)) } else { None };
+    if let (Some(_), Ok(at)) = (&inner, door.listener.local_addr()) {
+        tracing::info!(address = %at, tls = door.tls.is_some(), "open to others");
+    }
+    Ok((door, inner))
 }
 
 /// Binds the address of the configuration, or port 8000 on this machine, or a free port when that one is taken.

@@ -11,6 +11,7 @@
 //! reading the configuration file, the environment or signals (that is the binary's), and anything that decides when an alert
 //! fires (that is core's).
 
+mod backup;
 mod clock;
 mod daemon;
 mod evaluate;
@@ -30,6 +31,7 @@ mod restart_tests;
 mod search;
 mod store;
 
+pub use backup::{back_up, restore};
 pub use daemon::{Daemon, Options, Running, check};
 pub use presence::PresenceError;
 

@@ -1,6 +1,7 @@
 //! Whole journeys through the real program: from a price on a socket to a message at somebody else's.
 
 mod added;
+mod backed_up;
 mod dashboard;
 mod delivered;
 mod demo;
@@ -8,6 +9,7 @@ mod edited;
 mod first_alert;
 mod lost_feed;
 pub(crate) mod recorded;
+mod remote;
 mod restarted;
 mod storm;
 mod taped;

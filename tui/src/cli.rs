@@ -36,6 +36,9 @@ pub struct Global {
     /// Talk to the demo's daemon instead of the real one
     #[arg(long, global = true)]
     pub demo: bool,
+    /// Talk to the daemon at this address instead; see `bellwether login --help`
+    #[arg(long, value_name = "URL", env = "BELLWETHER_URL", global = true, conflicts_with = "demo")]
+    pub url: Option<String>,
     /// Print data as JSON: one document, or one object a line where it streams
     #[arg(long, global = true)]
     pub json: bool,
@@ -53,6 +56,20 @@ pub enum Command {
     ///
     /// SIGTERM and Ctrl-C finish what is being sent and exit with 0; SIGHUP reads the configuration again.
     Daemon(DaemonArgs),
+    /// Log in to the daemon at --url; the password is asked for, or read from standard input
+    ///
+    /// Such as: `bellwether login --url https://alerts.example.org --email me@example.org`. `BELLWETHER_URL` names the address too, and
+    /// `BELLWETHER_TOKEN` a token in place of a login.
+    Login {
+        /// The account's e-mail
+        #[arg(long)]
+        email: String,
+        /// Make the account first
+        #[arg(long)]
+        register: bool,
+    },
+    /// Log out of the daemon at --url, everywhere
+    Logout,
     /// Make an alert from one line, such as: bellwether add "BTC > 60k every 1h via email"
     Add {
         /// The alert: a condition, then options (once, each, every 1h, cooldown 10m, until 2026-12-31, via email,desktop, note "…")
@@ -144,6 +161,16 @@ pub enum Command {
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Copy the database to a new file, also while the daemon runs
+    Backup {
+        /// Where to; must not exist
+        file: PathBuf,
+    },
+    /// Go back to a backup; the daemon must be stopped, and what was there is kept under another name
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
 }
 
 /// `bellwether daemon`

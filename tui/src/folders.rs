@@ -52,6 +52,7 @@ mod tests {
             config: Some("/c/x.toml".into()),
             data_dir: Some("/d".into()),
             demo: false,
+            url: None,
             json: false,
             readonly: false,
         };

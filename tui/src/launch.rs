@@ -11,7 +11,7 @@ use std::{
 
 use bellwether_core::protocol::{DAEMON_FILE, DaemonFile, PROTOCOL};
 
-use crate::{cli::Global, client::ApiClient, error::UserError, folders::Folders};
+use crate::{cli::Global, client::ApiClient, error::UserError, folders::Folders, logins};
 
 /// How long a daemon that was started may take to answer.
 const STARTING: Duration = Duration::from_secs(15);
@@ -67,11 +67,46 @@ pub async fn find(runtime: &Path) -> Result<DaemonFile, Absent> {
     }
 }
 
+/// The daemon that these flags speak of: the one at `--url`, or this machine's, if it answers.
+pub async fn daemon(global: &Global) -> Result<DaemonFile, Absent> {
+    let folders = Folders::find(global).map_err(Absent::Unusable)?;
+    match &global.url {
+        None => find(&folders.runtime).await,
+        Some(url) => remote(url).await,
+    }
+}
+
+/// The daemon at an address, entered with the login that is kept for it.
+async fn remote(url: &str) -> Result<DaemonFile, Absent> {
+    let address = logins::address(url).map_err(Absent::Unusable)?;
+    let token = logins::token(&address).await.map_err(Absent::Unusable)?;
+    let health = ApiClient::new(&address, &token).health().await.map_err(|error| {
+        let hint = match error.problem() {
+            Some(problem) if problem.status == 401 => {
+                format!("log in again: bellwether login --url {address} --email YOU")
+            }
+            Some(problem) if problem.status == 421 => {
+                "write that name into `server.allowed_hosts` of the daemon".to_owned()
+            }
+            _ => "check the address, and the certificate of that server".to_owned(),
+        };
+        Absent::Unusable(UserError::with_hint(error.to_string(), hint))
+    })?;
+    Ok(DaemonFile {
+        address,
+        pid: 0,
+        version: health.version,
+        protocol: PROTOCOL,
+        simulated: health.simulated,
+        started: jiff::Timestamp::now().into(),
+        token,
+    })
+}
+
 /// A client of the daemon that answers, or what to do when none does.
 pub async fn client(global: &Global) -> Result<ApiClient, UserError> {
-    let folders = Folders::find(global)?;
     let start = start_command(global);
-    match find(&folders.runtime).await {
+    match daemon(global).await {
         Ok(file) => Ok(ApiClient::new(&file.address, &file.token)),
         Err(Absent::NoFile(path)) => Err(UserError::with_hint(
             format!("no daemon is running: there is no {}", path.display()),

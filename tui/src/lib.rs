@@ -11,6 +11,7 @@ pub mod config_file;
 pub mod error;
 pub mod folders;
 pub mod launch;
+pub mod logins;
 mod memory;
 pub mod out;
 pub mod runtime;

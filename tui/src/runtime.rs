@@ -243,8 +243,8 @@ impl Loop {
     fn draw(&mut self, app: &mut App) -> io::Result<()> {
         let mut seen = None;
         self.terminal.draw(|frame| seen = Some(view::draw(app, frame)))?;
-        if let Some(view::Drawn { hits, page }) = seen {
-            app.seen(hits, page);
+        if let Some(view::Drawn { hits, page, plot }) = seen {
+            app.seen(hits, page, plot);
         }
         self.bytes.send(&mut io::stdout())
     }
@@ -265,14 +265,19 @@ impl Loop {
             }),
             Effect::Resend(id) => self.call(move |api| async move { Reply::Resent(id, api.resend(id).await) }),
             Effect::FetchSparklines => self.call(|api| async move { Reply::Sparklines(api.prices(&[], true).await) }),
-            Effect::FetchCandles(symbol, interval) => self.call(move |api| async move {
-                Reply::Candles(symbol, interval, api.candles(symbol, interval, App::MOST_BARS).await)
+            Effect::FetchCandles(symbol, interval, before) => self.call(move |api| async move {
+                Reply::Candles(symbol, interval, before, api.candles(symbol, interval, App::MOST_BARS, before).await)
             }),
             Effect::FetchInstruments => self.call(|api| async move { Reply::Instruments(api.instruments().await) }),
             Effect::FetchChannels => self.call(|api| async move { Reply::Channels(api.channels().await) }),
             Effect::FetchPast(line) => self.call(|api| async move {
                 let wanted = NewBacktest { expr: Some(line.clone()), exprs: None, days: Some(App::PAST_DAYS) };
                 Reply::Past(line, api.backtest(&wanted).await)
+            }),
+            Effect::FetchHits(asked) => self.call(|api| async move {
+                let lines = asked.iter().map(|(_, _, line)| line.clone()).collect();
+                let wanted = NewBacktest { expr: None, exprs: Some(lines), days: Some(App::PAST_DAYS) };
+                Reply::Hits(asked, api.backtest(&wanted).await)
             }),
             Effect::Search(name) => self.call(|api| async move {
                 let answer = api.search(&name).await;

@@ -13,7 +13,10 @@ use std::{
 
 use crossterm::{
     cursor::{Hide, Show},
-    event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture},
+    event::{
+        DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event, KeyCode,
+        KeyEventKind, KeyModifiers, read,
+    },
     execute,
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
@@ -46,6 +49,39 @@ impl Drop for Guard {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// Asks for a secret on standard error; what is typed is not shown. Ctrl-C is an error.
+pub(crate) fn ask_secret(prompt: &str) -> io::Result<String> {
+    /// Gives the terminal its manners back, however this ends.
+    struct Raw;
+    impl Drop for Raw {
+        fn drop(&mut self) {
+            drop(disable_raw_mode());
+        }
+    }
+    let mut shown = io::stderr();
+    write!(shown, "{prompt}")?;
+    shown.flush()?;
+    enable_raw_mode()?;
+    let raw = Raw;
+    let mut typed = String::new();
+    let outcome = loop {
+        let Event::Key(key) = read()? else { continue };
+        match key.code {
+            _ if key.kind == KeyEventKind::Release => {}
+            KeyCode::Enter => break Ok(typed),
+            KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+                break Err(io::ErrorKind::Interrupted.into());
+            }
+            KeyCode::Backspace => drop(typed.pop()),
+            KeyCode::Char(letter) => typed.push(letter),
+            _ => {}
+        }
+    };
+    drop(raw);
+    writeln!(shown)?;
+    outcome
 }
 
 /// Gives the terminal back once, however often it is called.

@@ -54,8 +54,12 @@ pub struct Server {
     /// Where to listen. Absent: 127.0.0.1:8000, or a free port when that one is taken.
     #[serde(deserialize_with = "listen")]
     pub listen: Option<SocketAddr>,
-    /// Allows an address other than this machine's own loopback, for a server behind a proxy that speaks TLS.
+    /// Allows an address other than this machine's own loopback, with `tls` or `behind_proxy`.
     pub allow_remote: bool,
+    /// The certificate with which the server speaks TLS itself. Absent: it does not.
+    pub tls: Option<Tls>,
+    /// Whether a trusted proxy stands before it, which speaks TLS and says in `X-Forwarded-For` who asks.
+    pub behind_proxy: bool,
     /// Further names that requests may carry in `Host`.
     pub allowed_hosts: Vec<String>,
     /// Further origins whose pages may use the API, such as `https://alerts.example.org`.
@@ -66,6 +70,15 @@ pub struct Server {
     pub token_lifetime: Span,
     /// The key that signs logins, at least 32 bytes. Absent: made at the first start and kept in the data folder.
     pub jwt_secret: Option<Secret>,
+    /// The key before that one, by which logins are still accepted while keys change.
+    pub jwt_secret_previous: Option<Secret>,
+}
+
+impl Server {
+    /// Whether others than those on this machine can reach it: it listens for them, or answers to a name of a proxy's or tunnel's.
+    pub fn is_shared(&self) -> bool {
+        self.allow_remote || !self.allowed_hosts.is_empty()
+    }
 }
 
 impl Default for Server {
@@ -73,13 +86,26 @@ impl Default for Server {
         Self {
             listen: None,
             allow_remote: false,
+            tls: None,
+            behind_proxy: false,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             registration: true,
             token_lifetime: Span::from_seconds(12 * 3600),
             jwt_secret: None,
+            jwt_secret_previous: None,
         }
     }
+}
+
+/// `server.tls`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate and those between it and its authority, in PEM form.
+    pub cert: PathBuf,
+    /// Its private key, in PEM form.
+    pub key: PathBuf,
 }
 
 /// `[user]`
@@ -712,6 +738,9 @@ pub struct Webhook {
     /// Further headers. Their values may hold keys, so they count as secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
+    /// Whether it may reach this machine and private networks. Absent: unless others use the daemon ([`Server::is_shared`]).
+    #[serde(default)]
+    pub allow_private: Option<bool>,
     /// How often it may be used.
     #[serde(default)]
     pub limits: ChannelLimits,
@@ -725,11 +754,13 @@ pub struct Data {
     pub keep_bars: Span,
     /// A file into which every price is recorded that is handed to the evaluator.
     pub record: Option<PathBuf>,
+    /// How many daily backups of the database are kept beside it; 0: none is made.
+    pub backups: u32,
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self { keep_bars: Span::from_seconds(30 * 86_400), record: None }
+        Self { keep_bars: Span::from_seconds(30 * 86_400), record: None, backups: 3 }
     }
 }
 
@@ -873,6 +904,12 @@ impl Config {
         self.feeds.simulated.enabled || self.feeds.tape.enabled
     }
 
+    /// Whether a webhook may reach this machine and private networks: as it says itself; where it says nothing, if nobody else can
+    /// reach the daemon.
+    pub fn may_reach_private(&self, webhook: &Webhook) -> bool {
+        webhook.allow_private.unwrap_or(!self.server.is_shared())
+    }
+
     /// What was configured about how often a channel may be used.
     pub fn channel_limits(&self, channel: &ChannelName) -> ChannelLimits {
         let name = channel.as_str().split_once(':').map_or("default", |(_, name)| name);
@@ -913,6 +950,9 @@ impl Config {
         let mut secrets: Vec<(String, &mut Secret)> = Vec::new();
         if let Some(secret) = &mut self.server.jwt_secret {
             secrets.push(("server.jwt_secret".to_owned(), secret));
+        }
+        if let Some(secret) = &mut self.server.jwt_secret_previous {
+            secrets.push(("server.jwt_secret_previous".to_owned(), secret));
         }
         if let Some(secret) = &mut self.feeds.coingecko.api_key {
             secrets.push(("feeds.coingecko.api_key".to_owned(), secret));

@@ -61,12 +61,22 @@ impl Config {
         };
         if let Some(listen) = self.server.listen
             && !listen.ip().is_loopback()
-            && !self.server.allow_remote
         {
-            wrong(
-                "server.listen",
-                "anybody on the network could reach it. Listen on 127.0.0.1, or set allow_remote = true behind a proxy that speaks TLS",
-            );
+            if !self.server.allow_remote {
+                wrong(
+                    "server.listen",
+                    "anybody on the network could reach it. Listen on 127.0.0.1, or set allow_remote = true, with tls or behind_proxy",
+                );
+            } else if self.server.tls.is_none() && !self.server.behind_proxy {
+                wrong(
+                    "server.listen",
+                    "passwords and tokens would travel for anybody to read. Set tls = { cert = \"…\", key = \"…\" }, or \
+                     behind_proxy = true where a proxy that speaks TLS stands before it",
+                );
+            }
+        }
+        if self.server.jwt_secret_previous.is_some() && self.server.jwt_secret.is_none() {
+            wrong("server.jwt_secret_previous", "expected the key that signs now too: set server.jwt_secret");
         }
         if self.server.token_lifetime < Span::from_seconds(60) {
             wrong("server.token_lifetime", "expected a duration from 1m upward");
@@ -99,6 +109,9 @@ impl Config {
         }
         if self.data.keep_bars < Span::from_seconds(86_400) {
             wrong("data.keep_bars", "expected a duration from 1d upward");
+        }
+        if self.data.backups > 366 {
+            wrong("data.backups", "expected an integer from 0 to 366");
         }
         for host in &self.server.allowed_hosts {
             let name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._[]:".contains(c));

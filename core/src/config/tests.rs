@@ -24,6 +24,12 @@ fn mistakes_are_named_with_their_place_and_what_was_meant() {
         ("[feeds.yahoo]\ninterval = '5 mins ago'", "2:12: expected a duration such as \"90s\""),
         ("[feeds.yahoo]\ninterval = '1s'", "2:12: `feeds.yahoo.interval`: expected a duration from 30s upward"),
         ("[server]\nlisten = '0.0.0.0:8000'", "2:10: `server.listen`: anybody on the network could reach it"),
+        (
+            "[server]\nallow_remote = true\nlisten = '0.0.0.0:8000'",
+            "3:10: `server.listen`: passwords and tokens would travel for anybody to read",
+        ),
+        ("[server]\ntls = { cert = 'c' }", "missing field `key`"),
+        ("[server]\njwt_secret_previous = 'x'", "`server.jwt_secret_previous`: expected the key that signs now too"),
         ("[server]\nlisten = 'here'", "expected an address and a port"),
         ("[feeds.coinbase]\nws_url = 'file:///etc'", "expected an address such as \"wss://host\""),
         ("[feeds.yahoo]\nbase_url = 'http://u:p@h/'", "no user name or password"),
@@ -51,6 +57,14 @@ fn mistakes_are_named_with_their_place_and_what_was_meant() {
     ] {
         let said = error(text);
         assert!(said.contains(expected), "{text}\n  said:     {said}\n  expected: {expected}");
+    }
+}
+
+#[test]
+fn another_address_is_allowed_with_tls_or_behind_a_proxy() {
+    for how in ["tls = { cert = 'c.pem', key = 'k.pem' }", "behind_proxy = true"] {
+        let text = format!("[server]\nlisten = '0.0.0.0:8443'\nallow_remote = true\n{how}");
+        assert!(Config::from_toml(&text).is_ok(), "{how}");
     }
 }
 

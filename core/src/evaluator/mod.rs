@@ -202,8 +202,12 @@ impl Evaluator {
         let changed = self.markets[market as usize].gauges.as_mut().map(|gauges| gauges.take_changed());
         for number in changed.unwrap_or_default() {
             let Some(slot) = &self.slots[number as usize] else { continue };
-            let old = slot.plan();
-            // Its memory is as it was; what is shown of it is not.
+            let (old, time) = (slot.plan(), self.time_of(slot));
+            // Where it stands next, nobody knows any more how far it was looked at.
+            if let Some((slot, time)) = self.slots[number as usize].as_mut().zip(time) {
+                slot.see(time);
+            }
+            // Its memory is as it was but for that; what is shown of it is not.
             self.mark(number);
             self.replan(number, old);
         }
@@ -321,10 +325,8 @@ impl Evaluator {
             return Some(own);
         };
         let track = self.markets[*market as usize].track(slot.scope());
-        let passed = track.last.map(|last| last.ts).filter(|ts| {
-            let overslept = track.candle.is_some_and(|to| to <= slot.activated());
-            !overslept && slot.options().until.is_none_or(|until| *ts < until)
-        });
+        let passed = track.last_since(slot.activated());
+        let passed = passed.filter(|ts| slot.options().until.is_none_or(|until| *ts < until));
         Some(passed.map_or(own, |ts| own.max(ts)))
     }
 

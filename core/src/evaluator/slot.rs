@@ -190,6 +190,14 @@ impl Slot {
         Memory { life: self.life(), terms }
     }
 
+    /// It was looked at up to this time.
+    pub(super) fn see(&mut self, time: Timestamp) {
+        match &mut self.full {
+            Some(full) => full.life.time = Some(time),
+            None => self.time = time,
+        }
+    }
+
     /// Its life, without its terms.
     pub(super) fn life(&self) -> Life {
         if let Some(full) = &self.full {

@@ -210,6 +210,21 @@ fn a_firing_on_an_indicator_says_what_that_was() {
 }
 
 #[test]
+fn a_cooldown_that_is_over_stays_over_when_the_past_is_filled_in() {
+    let mut evaluator = evaluator(&["BTC sma(2, 1m) > 100 each cooldown 30s"]);
+    let known = minutes(&[150, 50, 110]);
+    evaluator.on_history(symbol("BTC"), &[known[0].clone(), known[2].clone()], at(0));
+    let mut out = Vec::new();
+    evaluator.on_tick(&tick("BTC", "110", 1), &mut out);
+    evaluator.on_tick(&tick("BTC", "110", 40), &mut out);
+    assert_eq!(out.len(), 1);
+    assert_eq!(evaluator.state(AlertId(1), at(40)), Some(AlertState::Fired));
+    evaluator.on_history(symbol("BTC"), &known[1..2], at(41));
+    assert_eq!(evaluator.status(AlertId(1), at(41)).unwrap().indicators[0].value, "80".parse().ok());
+    assert_eq!(evaluator.state(AlertId(1), at(41)), Some(AlertState::Fired));
+}
+
+#[test]
 fn a_cut_from_before_there_were_bars_is_still_read() {
     let old = r#"{"alerts":[],"instruments":[{"symbol":"BTC","regular":{"last":{"ts":1800000000000000,"price":"100",
         "session":"regular","source":"tape","received":1800000000000000},"seq":1,"highs":"","lows":"","past":""}}]}"#;

@@ -71,11 +71,14 @@ pub(crate) struct Registered {
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Token {
     /// The token, for `Authorization: Bearer`.
-    access_token: String,
+    #[schema(example = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.…")]
+    pub(super) access_token: String,
     /// `bearer`.
-    token_type: &'static str,
+    #[schema(example = "bearer")]
+    pub(super) token_type: &'static str,
     /// For how many seconds it is good.
-    expires_in: i64,
+    #[schema(example = 43_200)]
+    pub(super) expires_in: i64,
 }
 
 /// Make an account.
@@ -95,7 +98,7 @@ pub(crate) async fn register(
     }
     let request: Registration = body::json(&headers, body).await.map_err(unquoted)?;
     let email = plausible_email("email", request.email)?;
-    let password = acceptable_password(request.password)?;
+    let password = acceptable_password("password", request.password)?;
     let now = gateway.clock.now();
     auth.registrations.lock().unwrap_or_else(PoisonError::into_inner).take(now).map_err(|at| ApiError::TooMany {
         detail: "Too many new accounts: try again later.".to_owned(),
@@ -138,7 +141,7 @@ pub(crate) async fn login(
         return Err(ApiError::field("grant_type", "`grant_type` is `password`."));
     }
     let email = plausible_email("username", request.username.or(request.email))?;
-    let password = acceptable_password(request.password)?;
+    let password = acceptable_password("password", request.password)?;
     let (auth, account) = (&gateway.auth, email.to_lowercase());
     let mut names = vec![account.clone()];
     // This machine's own address is everybody's here.
@@ -158,7 +161,7 @@ pub(crate) async fn login(
     };
     auth.succeeded(&names);
     let token = Token {
-        access_token: auth.issue(account.id, account.generation, now)?,
+        access_token: auth.issue(&account, now, now)?,
         token_type: "bearer",
         expires_in: auth.lifetime.as_seconds(),
     };
@@ -184,22 +187,22 @@ fn login_form(pairs: &[u8]) -> Result<Login, ApiError> {
 }
 
 /// A fault in a secret field is told without quoting it.
-fn unquoted(error: ApiError) -> ApiError {
+pub(super) fn unquoted(error: ApiError) -> ApiError {
     match error {
-        ApiError::Field(fault) if fault.field == "password" => ApiError::field("password", PASSWORD),
+        ApiError::Field(fault) if fault.field.ends_with("password") => ApiError::field(&fault.field, PASSWORD),
         other => other,
     }
 }
 
 const PASSWORD: &str = "The password is a text of 8 to 1,024 bytes.";
 
-fn acceptable_password(password: Option<String>) -> Result<SecretString, ApiError> {
+pub(super) fn acceptable_password(field: &str, password: Option<String>) -> Result<SecretString, ApiError> {
     let password: SecretString = password.unwrap_or_default().into();
     let bytes = password.expose_secret().as_bytes();
     if (8..=1_024).contains(&bytes.len()) && !bytes.contains(&0) {
         Ok(password)
     } else {
-        Err(ApiError::field("password", PASSWORD))
+        Err(ApiError::field(field, PASSWORD))
     }
 }
 
@@ -243,8 +246,8 @@ mod tests {
             assert!(plausible_email("email", Some(email.to_owned())).is_ok(), "{email}");
         }
         for password in ["", "1234567", "1234567\0", &"x".repeat(1_025), &"x".repeat(100_000)] {
-            assert!(acceptable_password(Some(password.to_owned())).is_err(), "{} bytes", password.len());
+            assert!(acceptable_password("password", Some(password.to_owned())).is_err(), "{} bytes", password.len());
         }
-        assert!(acceptable_password(Some("secret12".to_owned())).is_ok());
+        assert!(acceptable_password("password", Some("secret12".to_owned())).is_ok());
     }
 }

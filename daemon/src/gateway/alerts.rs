@@ -164,8 +164,13 @@ pub(crate) async fn delete_alert(
     .await
 }
 
+/// Tells the evaluator that an alert is gone, which the store knows already.
+pub(super) async fn tell_deleted(gateway: &Gateway, id: AlertId, version: u32) -> bool {
+    tell(gateway, AlertChange::Delete { id, version }, None).await
+}
+
 /// Runs to its end, also when whoever asked has gone away.
-async fn durably<T: Send + 'static>(
+pub(super) async fn durably<T: Send + 'static>(
     work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<T, ApiError> {
     tokio::spawn(work).await.map_err(|e| ApiError::Broken(format!("change an alert: {e}")))?

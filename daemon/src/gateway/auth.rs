@@ -20,15 +20,17 @@ use bellwether_core::{
     rate::TokenBucket,
     time::{Span, Timestamp},
 };
-use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, decode, encode};
-use rand::RngCore;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::{Gateway, error::ApiError};
-use crate::store::{Store, StoreError};
+use super::{
+    Gateway,
+    door::Visitor,
+    error::ApiError,
+    keys::{Claims, Keys},
+};
+use crate::store::{Account, Store, StoreError};
 
 /// Hashes at once.
 const HASHING: usize = 2;
@@ -39,8 +41,10 @@ const FAILURES: usize = 10;
 const FAILURE_WINDOW: Span = Span::from_seconds(15 * 60);
 /// How far the clock of whoever signed a token may be off.
 const LEEWAY: Span = Span::from_seconds(5);
+/// For how long after a login its token can be exchanged for a newer one.
+const STAY: Span = Span::from_seconds(30 * 86_400);
 /// Calls an account may make at once; then one every hundredth of a second.
-const CALLS: u32 = 100;
+pub(crate) const CALLS: u32 = 100;
 /// The most bytes of a token; ours have about 200.
 const MAX_TOKEN: usize = 4_096;
 /// A hash that no password has, so that an unknown account costs the same time.
@@ -65,8 +69,8 @@ pub(crate) struct Caller {
 /// Checks passwords and tokens.
 pub(crate) struct Auth {
     owner_token: SecretString,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    /// What signs logins.
+    pub(crate) keys: Keys,
     /// How long a login lasts.
     pub(crate) lifetime: Span,
     /// Whether new accounts may be made.
@@ -82,30 +86,12 @@ pub(crate) struct Auth {
     hashing: Arc<Semaphore>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    sub: String,
-    iat: i64,
-    exp: i64,
-    #[serde(rename = "gen")]
-    generation: i64,
-}
-
 impl Auth {
     /// With the configured signing key, or the one in the store, which is made there at the first start.
     pub(crate) async fn open(store: &Store, server: &config::Server, owner_token: String) -> Result<Self, StoreError> {
-        let configured = server.jwt_secret.as_ref().map(|s| s.expose().as_bytes().to_vec()).filter(|s| !s.is_empty());
-        let key = if let Some(key) = configured {
-            key
-        } else {
-            let mut fresh = vec![0; 32];
-            rand::rng().fill_bytes(&mut fresh);
-            store.secret("jwt", fresh).await?
-        };
         Ok(Self {
             owner_token: owner_token.into(),
-            encoding: EncodingKey::from_secret(&key),
-            decoding: DecodingKey::from_secret(&key),
+            keys: Keys::open(store, server).await?,
             lifetime: server.token_lifetime,
             registration: server.registration,
             registrations: Mutex::new(TokenBucket::new(30, Span::from_seconds(120))),
@@ -116,15 +102,15 @@ impl Auth {
         })
     }
 
-    /// A token for this account.
-    pub(crate) fn issue(&self, user: UserId, generation: i64, now: Timestamp) -> Result<String, ApiError> {
-        let claims = Claims {
-            sub: user.0.to_string(),
+    /// A token for this account, whose owner gave the password at `login`.
+    pub(crate) fn issue(&self, account: &Account, login: Timestamp, now: Timestamp) -> Result<String, ApiError> {
+        self.keys.sign(&Claims {
+            sub: account.id.0.to_string(),
             iat: now.as_seconds(),
             exp: now.plus(self.lifetime).as_seconds(),
-            generation,
-        };
-        encode(&Header::default(), &claims, &self.encoding).map_err(|e| ApiError::Broken(format!("sign a token: {e}")))
+            auth_time: Some(login.as_seconds()),
+            generation: account.generation,
+        })
     }
 
     /// Whose token this is. Every fault gives the same answer.
@@ -132,27 +118,37 @@ impl Auth {
         if bool::from(token.as_bytes().ct_eq(self.owner_token.expose_secret().as_bytes())) {
             return Ok(Caller { user: UserId::OWNER, owner: true, expires: None });
         }
+        let (account, claims) = self.account(token, store, now).await?;
+        Ok(Caller { user: account.id, owner: false, expires: Some(Timestamp::from_seconds(claims.exp)) })
+    }
+
+    /// The account of a token that is good now, and what the token says.
+    async fn account(&self, token: &str, store: &Store, now: Timestamp) -> Result<(Account, Claims), ApiError> {
         if token.len() > MAX_TOKEN {
             return Err(ApiError::Unauthenticated);
         }
-        // The times are checked below, against the daemon's clock.
-        let mut validation = Validation::new(jsonwebtoken::Algorithm::HS256);
-        validation.validate_exp = false;
-        let claims =
-            decode::<Claims>(token, &self.decoding, &validation).map_err(|_| ApiError::Unauthenticated)?.claims;
-        let expires = Timestamp::from_seconds(claims.exp);
-        let too_late = now >= expires.plus(LEEWAY);
+        let claims = self.keys.read(token).ok_or(ApiError::Unauthenticated)?;
+        // Judged here, against the daemon's clock.
+        let too_late = now >= Timestamp::from_seconds(claims.exp).plus(LEEWAY);
         let too_early = Timestamp::from_seconds(claims.iat) > now.plus(LEEWAY);
         let user = claims.sub.parse().map(UserId).map_err(|_| ApiError::Unauthenticated)?;
         if too_late || too_early || user == UserId::OWNER {
             return Err(ApiError::Unauthenticated);
         }
         match store.user(user).await? {
-            Some(account) if account.generation == claims.generation => {
-                Ok(Caller { user, owner: false, expires: Some(expires) })
-            }
+            Some(account) if account.generation == claims.generation => Ok((account, claims)),
             _ => Err(ApiError::Unauthenticated),
         }
+    }
+
+    /// A new token for one that is good, as long as the password was given within [`STAY`].
+    pub(crate) async fn renew(&self, token: &str, store: &Store, now: Timestamp) -> Result<String, ApiError> {
+        let (account, claims) = self.account(token, store, now).await?;
+        let login = Timestamp::from_seconds(claims.auth_time.unwrap_or(claims.iat));
+        if now.since(login) >= STAY {
+            return Err(ApiError::Unauthenticated);
+        }
+        self.issue(&account, login, now)
     }
 
     /// Counts a call of an account; the owner's are not counted.
@@ -258,6 +254,9 @@ impl FromRequestParts<Arc<Gateway>> for Caller {
         let token = bearer(&parts.headers).ok_or(ApiError::Unauthenticated)?;
         let now = gateway.clock.now();
         let caller = gateway.auth.caller(token, &gateway.store, now).await?;
+        if let Some(visitor) = parts.extensions.get::<Visitor>() {
+            visitor.known();
+        }
         gateway.auth.count(caller, now)?;
         Ok(caller)
     }

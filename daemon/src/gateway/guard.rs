@@ -3,7 +3,7 @@
 //! A page in the user's browser can reach the loopback address: by rebinding its own name to it (then `Host` is foreign) or
 //! directly (then `Origin` is). The log-in form needs no preflight, so this check is its only guard.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -13,7 +13,7 @@ use axum::{
 };
 use bellwether_core::config;
 
-use super::error::ApiError;
+use super::{door::Schemes, error::ApiError};
 
 const CSP: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 /// The documentation's page loads its own script and style, and asks this server.
@@ -34,11 +34,25 @@ impl Guard {
         let own = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
         let configured = server.allowed_hosts.iter().map(|h| h.to_ascii_lowercase());
         let origins = server.allowed_origins.iter().map(|o| o.trim_end_matches('/').to_ascii_lowercase());
-        Arc::new(Self { hosts: own.into_iter().chain(configured).collect(), origins: origins.collect() })
+        // Who asks for the address that is listened on, asks for this server.
+        let listened = server.listen.map(|at| at.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| match ip {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        });
+        Arc::new(Self {
+            hosts: own.into_iter().chain(configured).chain(listened).collect(),
+            origins: origins.collect(),
+        })
     }
 
     /// Checks names and pages. Gives the configured origin that asks, which is to be told that it may read the answer.
-    fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
+    fn check(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        schemes: Schemes,
+    ) -> Result<Option<HeaderValue>, ApiError> {
         let bad = |detail: &str| ApiError::Malformed { detail: detail.to_owned(), at: None };
         let host = one(headers, &header::HOST)
             .ok_or_else(|| bad("The request needs exactly one `Host`."))?
@@ -55,7 +69,7 @@ impl Guard {
             if self.origins.contains(&text) {
                 return Ok(Some(origin.clone()));
             }
-            if text != format!("http://{host}") {
+            if !schemes.own(&text, &host) {
                 return Err(foreign());
             }
         }
@@ -102,8 +116,9 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a Heade
 
 /// The layer around everything: the check, and what every answer carries.
 pub(crate) async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let schemes = request.extensions().get().copied().unwrap_or(Schemes::Http);
     let docs = request.uri().path().starts_with("/docs");
-    let (mut response, page) = match guard.check(request.method(), request.uri(), request.headers()) {
+    let (mut response, page) = match guard.check(request.method(), request.uri(), request.headers(), schemes) {
         Err(refused) => (refused.into_response(), None),
         Ok(Some(page)) if request.method() == Method::OPTIONS => (preflight(), Some(page)),
         Ok(page) => (next.run(request).await, page),
@@ -153,7 +168,7 @@ mod tests {
                 HeaderValue::from_bytes(value.as_bytes()).unwrap(),
             );
         }
-        match guard.check(&Method::GET, &path.parse().unwrap(), &map) {
+        match guard.check(&Method::GET, &path.parse().unwrap(), &map, Schemes::Http) {
             Ok(_) => 200,
             Err(error) => error.problem().status,
         }

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -16,7 +17,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::OwnedSemaphorePermit,
     task::JoinSet,
     time::timeout,
@@ -24,11 +25,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::auth::Peer;
+use super::{
+    auth::Peer,
+    door::{Door, Places, Schemes, Stream, Visitor, asker},
+};
 
-/// The most connections. More are told 503 and closed.
-const CONNECTIONS: usize = 256;
-/// How long the head of a request may take.
+/// How long the head of a request may take, and TLS to be agreed on.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// The most bytes of the head of a request.
 const MAX_HEAD: usize = 16 * 1024;
@@ -51,12 +53,12 @@ const LATE: &str = "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/pr
                     \"detail\":\"The request did not arrive in time.\"}";
 
 /// Serves until `stop` is cancelled, then finishes what is under way.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let slots = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
+pub(crate) async fn serve(door: Door, places: Places, router: Router, stop: CancellationToken) {
+    let door = Arc::new(door);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = door.listener.accept() => accepted,
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
         };
@@ -68,37 +70,65 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
                 continue;
             }
         };
-        match Arc::clone(&slots).try_acquire_owned() {
-            Ok(slot) => {
-                // An answer goes out when it is written; both options are a matter of taste, not of life.
-                drop(stream.set_nodelay(true));
-                drop(socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER));
-                let late = Arc::new(AtomicBool::new(false));
-                let stream = Lingering { stream: Some(stream), slot: Some(slot), unanswered: false, late };
-                connections.spawn(connection(stream, Peer(address), router.clone(), stop.clone()));
-            }
-            Err(_) => refuse(&stream),
-        }
+        let Some((slot, visitor)) = places.take(address.ip(), door.behind_proxy) else {
+            refuse(&door, &stream);
+            continue;
+        };
+        // An answer goes out when it is written; both options are a matter of taste, not of life.
+        drop(stream.set_nodelay(true));
+        drop(socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER));
+        let guest = Guest { address, visitor, door: Arc::clone(&door) };
+        connections.spawn(enter(stream, slot, guest, router.clone(), stop.clone()));
     }
-    drop(listener);
+    drop(door);
     if timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await.is_err() {
         connections.abort_all();
     }
 }
 
-/// Says that there are too many, without waiting for anything.
-fn refuse(stream: &TcpStream) {
+/// Whose connection it is, and by which door it came.
+struct Guest {
+    address: SocketAddr,
+    visitor: Visitor,
+    door: Arc<Door>,
+}
+
+/// Agrees on TLS, where that is spoken, and serves the connection to its end.
+async fn enter(stream: TcpStream, slot: OwnedSemaphorePermit, guest: Guest, router: Router, stop: CancellationToken) {
+    let stream = match &guest.door.tls {
+        None => Stream::Plain(stream),
+        Some(tls) => match timeout(HEAD_TIME, tls.accept(stream)).await {
+            Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),
+            Ok(Err(error)) => return tracing::debug!(%error, "no TLS came about"),
+            Err(_) => return tracing::debug!("no TLS came about in time"),
+        },
+    };
+    let late = Arc::new(AtomicBool::new(false));
+    let stream = Lingering { stream: Some(stream), slot: Some(slot), unanswered: false, late };
+    connection(stream, guest, router, stop).await;
+}
+
+/// Says that there are too many, without waiting for anything; who speaks TLS is told by the end alone.
+fn refuse(door: &Door, stream: &TcpStream) {
+    if door.tls.is_some() {
+        return;
+    }
     // A few bytes fit into a fresh connection's buffer.
     drop(stream.try_write(FULL.as_bytes()));
 }
 
-async fn connection(stream: Lingering, peer: Peer, router: Router, stop: CancellationToken) {
+async fn connection(stream: Lingering, guest: Guest, router: Router, stop: CancellationToken) {
     let late = Arc::clone(&stream.late);
+    let schemes = Schemes::of(&guest.door);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
+        let (router, visitor) = (router.clone(), guest.visitor.clone());
+        let peer = Peer(asker(guest.address, guest.door.behind_proxy, request.headers()));
         async move {
             let mut request: Request = request.map(Body::new);
-            request.extensions_mut().insert(peer);
+            let about = request.extensions_mut();
+            about.insert(peer);
+            about.insert(schemes);
+            about.insert(visitor);
             router.oneshot(request).await
         }
     });
@@ -125,7 +155,7 @@ async fn connection(stream: Lingering, peer: Peer, router: Router, stop: Cancell
 /// A connection that, when dropped, says it will send no more and listens a moment longer. Closing with unread bytes would
 /// reset it, and the client would never read why it was refused (RFC 9112, 9.6).
 struct Lingering {
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     slot: Option<OwnedSemaphorePermit>,
     /// Something came in after the last thing that went out.
     unanswered: bool,
@@ -134,7 +164,7 @@ struct Lingering {
 }
 
 impl Lingering {
-    fn inner(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
+    fn inner(self: Pin<&mut Self>) -> io::Result<Pin<&mut Stream>> {
         self.get_mut().stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }

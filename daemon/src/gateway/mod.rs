@@ -18,17 +18,24 @@ mod backtest;
 mod body;
 mod channels;
 mod command;
+mod door;
 mod error;
 mod events;
 mod guard;
 mod health;
 mod hub;
 mod instruments;
+mod keys;
 mod listener;
 mod openapi;
 mod outbox;
+mod own_account;
+#[cfg(test)]
+mod own_account_tests;
 mod prices;
 mod sessions;
+#[cfg(test)]
+mod strangers_tests;
 mod stream;
 mod structured;
 #[cfg(test)]
@@ -61,7 +68,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::error::ApiError;
 pub(crate) use self::{
-    alerts::Turns, auth::Auth, channels::ChannelAccess, events::OutboxAccess, hub::Hub, listener::serve,
+    alerts::Turns,
+    auth::Auth,
+    channels::ChannelAccess,
+    door::{Door, Places, acceptor, open_key},
+    events::OutboxAccess,
+    hub::Hub,
+    listener::serve,
     sessions::Sessions,
 };
 use crate::{

@@ -17,8 +17,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::Config;
 
 use super::{
-    Gateway, Name, accounts, adding, alerts, backtest, channels, error::ApiError, events, health, instruments, prices,
-    stream,
+    Gateway, Name, accounts, adding, alerts, backtest, channels, error::ApiError, events, health, instruments,
+    own_account, prices, stream,
 };
 
 #[derive(OpenApi)]
@@ -67,10 +67,16 @@ pub(crate) fn routes() -> Router<Arc<Gateway>> {
         .layer(Extension(Document(text.into())))
 }
 
-fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
+pub(super) fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(accounts::register))
         .routes(routes!(accounts::login))
+        .routes(routes!(own_account::read))
+        .routes(routes!(own_account::refresh))
+        .routes(routes!(own_account::password))
+        .routes(routes!(own_account::logout))
+        .routes(routes!(own_account::delete))
+        .routes(routes!(own_account::rotate))
         .routes(routes!(alerts::list, alerts::create))
         .routes(routes!(alerts::read, alerts::update, alerts::delete))
         .routes(routes!(events::of_alert))
@@ -128,6 +134,12 @@ mod tests {
         for (path, methods) in [
             ("/auth/register", "post"),
             ("/auth/login", "post"),
+            ("/auth/account", "get"),
+            ("/auth/refresh", "post"),
+            ("/auth/password", "post"),
+            ("/auth/logout", "post"),
+            ("/auth/delete", "post"),
+            ("/auth/keys/rotate", "post"),
             ("/alerts", "get post"),
             ("/alerts/{id}", "get patch delete"),
             ("/alerts/{id}/events", "get"),

@@ -7,17 +7,27 @@ use std::{
 
 use bellwether_core::alert::UserId;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{auth::Caller, error::ApiError};
 
 /// The most sessions.
 const IN_ALL: usize = 64;
 /// The most sessions of one account; the owner may have all.
-const PER_ACCOUNT: usize = 16;
+pub(crate) const PER_ACCOUNT: usize = 16;
 
 /// The sessions that are open, by account.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
-    open: Arc<Mutex<HashMap<UserId, usize>>>,
+    open: Arc<Mutex<HashMap<UserId, Open>>>,
+}
+
+/// The sessions of one account.
+#[derive(Debug, Default)]
+struct Open {
+    count: usize,
+    /// Cancelled when the account's tokens end.
+    ended: CancellationToken,
 }
 
 /// The right to one session, given back when dropped.
@@ -25,20 +35,32 @@ pub(crate) struct Sessions {
 pub(crate) struct Seat {
     sessions: Sessions,
     user: UserId,
+    /// Cancelled when the account's tokens end, and the session with them.
+    pub(crate) ended: CancellationToken,
 }
 
 impl Sessions {
     /// Takes a seat, where one is free.
     pub(crate) fn sit(&self, caller: Caller) -> Result<Seat, ApiError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = open.get(&caller.user).copied().unwrap_or(0);
-        if open.values().sum::<usize>() >= IN_ALL || (own >= PER_ACCOUNT && !caller.owner) {
+        let own = open.get(&caller.user).map_or(0, |own| own.count);
+        if open.values().map(|own| own.count).sum::<usize>() >= IN_ALL || (own >= PER_ACCOUNT && !caller.owner) {
             let detail = format!("Too many WebSocket sessions: at most {IN_ALL}, {PER_ACCOUNT} of one account.");
             return Err(ApiError::Busy { detail, after: 10 });
         }
-        open.insert(caller.user, own + 1);
+        let own = open.entry(caller.user).or_default();
+        own.count += 1;
+        let ended = own.ended.clone();
         drop(open);
-        Ok(Seat { sessions: self.clone(), user: caller.user })
+        Ok(Seat { sessions: self.clone(), user: caller.user, ended })
+    }
+
+    /// Ends the sessions of an account. Those that it opens afterwards are others.
+    pub(crate) fn end(&self, user: UserId) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = open.get_mut(&user) {
+            std::mem::take(&mut own.ended).cancel();
+        }
     }
 }
 
@@ -46,8 +68,8 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut open = self.sessions.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = open.get_mut(&self.user) {
-            *own -= 1;
-            if *own == 0 {
+            own.count -= 1;
+            if own.count == 0 {
                 open.remove(&self.user);
             }
         }
@@ -68,6 +90,11 @@ mod tests {
         assert!(sessions.sit(caller(3, false)).is_err());
         seats.pop();
         assert!(sessions.sit(caller(3, false)).is_ok());
+        sessions.end(UserId(2));
+        let later = sessions.sit(caller(1, true)).unwrap();
+        assert!(seats.iter().filter(|seat| seat.ended.is_cancelled()).all(|seat| seat.user == UserId(2)));
+        assert!(seats[0].ended.is_cancelled() && !later.ended.is_cancelled());
+        drop(later);
         drop(seats);
         assert!(sessions.open.lock().unwrap().is_empty());
     }

@@ -12,6 +12,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     extract::{
         State,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
@@ -34,11 +35,13 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 use tokio_tungstenite::tungstenite;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Gateway,
     auth::{Caller, bearer},
     command::{self, Asked, Command},
+    door::Visitor,
     error::ApiError,
     hub::Published,
     outbox::Outbox,
@@ -70,13 +73,19 @@ const GOODBYE: Duration = Duration::from_secs(2);
     (status = 403, body = Problem), (status = 426, body = Problem), (status = 503, body = Problem)))]
 pub(crate) async fn open(
     State(gateway): State<Arc<Gateway>>,
+    visitor: Option<Extension<Visitor>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let token = bearer(&headers).or_else(|| subprotocol_token(&headers)).ok_or(ApiError::Unauthenticated)?;
     let caller = gateway.auth.caller(token, &gateway.store, gateway.clock.now()).await?;
+    if let Some(Extension(visitor)) = visitor {
+        visitor.known();
+    }
     let upgrade = upgrade.map_err(|_| ApiError::Upgrade)?;
     let seat = gateway.sessions.sit(caller)?;
+    // Again: had the account's tokens ended in between, nobody would end this session.
+    gateway.auth.caller(token, &gateway.store, gateway.clock.now()).await?;
     let upgrade = upgrade
         // Selected from what the client offers; the token beside it is never echoed.
         .protocols([SUBPROTOCOL])
@@ -103,7 +112,7 @@ const NOT_UTF8: Goodbye = Goodbye(1007, "not UTF-8");
 const TOO_MANY: Goodbye = Goodbye(1008, "too many messages: at most 20 a second");
 const TOO_BIG: Goodbye = Goodbye(1009, "a message has at most 64 KiB");
 const TOO_SLOW: Goodbye = Goodbye(1013, "too slow, or gone");
-const EXPIRED: Goodbye = Goodbye(4401, "the token has expired");
+const EXPIRED: Goodbye = Goodbye(4401, "the token has ended");
 
 async fn run(gateway: Arc<Gateway>, caller: Caller, socket: WebSocket, seat: Seat) {
     let metrics = gateway.metrics.clone();
@@ -120,7 +129,7 @@ async fn run(gateway: Arc<Gateway>, caller: Caller, socket: WebSocket, seat: Sea
         gateway,
         caller,
     };
-    let (mut stream, goodbye) = session.talk(stream, &frames).await;
+    let (mut stream, goodbye) = session.talk(stream, &frames, &seat.ended).await;
     // A slow good-bye must not keep the links to the other roles open when the daemon stops.
     drop(session);
     if let Some(Goodbye(code, reason)) = goodbye {
@@ -171,6 +180,7 @@ impl Session {
         &mut self,
         mut stream: SplitStream<WebSocket>,
         frames: &mpsc::Sender<Message>,
+        ended: &CancellationToken,
     ) -> (SplitStream<WebSocket>, Option<Goodbye>) {
         let Ok((snapshot, mut changes)) = self.gateway.hub.subscribe().await else {
             return (stream, Some(STOPPING));
@@ -225,6 +235,7 @@ impl Session {
                     self.outbox.ping();
                 }
                 () = &mut expired => break Some(EXPIRED),
+                () = ended.cancelled() => break Some(EXPIRED),
                 () = stop.cancelled() => break Some(STOPPING),
             }
         };

@@ -149,6 +149,7 @@ pub(crate) struct Rig {
     pub(crate) stop: CancellationToken,
     /// The changes that the evaluator was told, in their order.
     pub(crate) told: Arc<std::sync::Mutex<Vec<(AlertId, u32)>>>,
+    pub(crate) places: super::Places,
     _folder: tempfile::TempDir,
 }
 
@@ -217,7 +218,16 @@ impl Rig {
             stop: stop.clone(),
             sessions: Sessions::default(),
         });
-        Self { router: router(Arc::clone(&gateway)), gateway, events, clock, stop, told, _folder: folder }
+        Self {
+            router: router(Arc::clone(&gateway)),
+            gateway,
+            events,
+            clock,
+            stop,
+            told,
+            places: super::Places::default(),
+            _folder: folder,
+        }
     }
 
     /// Answers a request to this machine; a `Host` is added where there is none.
@@ -255,7 +265,12 @@ impl Rig {
     pub(crate) async fn listen(&self) -> std::net::SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(super::serve(listener, self.router.clone(), self.stop.clone()));
+        tokio::spawn(super::serve(
+            super::Door::plain(listener),
+            self.places.clone(),
+            self.router.clone(),
+            self.stop.clone(),
+        ));
         address
     }
 }

@@ -359,3 +359,25 @@ async fn a_thousand_messages_at_once_end_a_session() {
     drop(client.flush().await);
     assert_eq!(goodbye(&mut client).await, 1008);
 }
+
+#[tokio::test]
+async fn a_session_ends_with_the_tokens_of_its_account_and_others_go_on() {
+    let rig = Rig::new().await;
+    let (anne, bert) = (rig.account("anne@example.org").await, rig.account("bert@example.org").await);
+    let mut sessions = Vec::new();
+    for token in [&anne, &anne, &bert] {
+        let mut client = enter(&rig, token).await;
+        greeted(&mut client).await;
+        sessions.push(client);
+    }
+    assert_eq!(rig.call("POST", "/auth/logout", &anne, "").await.0, 204);
+    for client in &mut sessions[..2] {
+        match hear(client).await {
+            Message::Close(Some(close)) => assert_eq!(u16::from(close.code), 4401),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(refused(&rig, &[("authorization", format!("Bearer {anne}"))]).await, 401);
+    sessions[2].send(Message::text(r#"{"type":"snapshot"}"#)).await.unwrap();
+    assert_eq!(value(&mut sessions[2]).await["type"], "snapshot");
+}

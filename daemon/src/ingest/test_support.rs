@@ -147,6 +147,17 @@ pub(super) fn recorded(lines: &str) -> impl Iterator<Item = String> {
     lines.lines().map(line).map(|line| line["frame"].as_str().expect("a frame").to_owned())
 }
 
+/// Reads all recorded frames, whole and damaged; `read` says whether it was done the quick way, and judges what came of it.
+pub(super) fn read_both_ways(lines: &str, mut read: impl FnMut(&str) -> bool) {
+    let mut quickly = 0;
+    for frame in recorded(lines) {
+        for text in damaged(&frame).chain([frame.clone()]) {
+            quickly += usize::from(read(&text));
+        }
+    }
+    assert!(quickly > 100, "{quickly}");
+}
+
 /// Waits no longer than it must between two attempts.
 pub(super) fn soon(_: Backoff, _: u32) -> Span {
     Span::from_millis(1)

@@ -13,7 +13,10 @@ use bellwether_core::{
 };
 use futures_util::future::BoxFuture;
 
-use super::{command::Command, desktop::Desktop, email::Email, hands::Hands, sms::Sms, trace::Trace, webhook::Webhook};
+use super::{
+    address::Guard, command::Command, desktop::Desktop, email::Email, hands::Hands, sms::Sms, trace::Trace,
+    webhook::Webhook,
+};
 use crate::clock::Clock;
 
 /// Whatever went wrong underneath, free of secrets.
@@ -227,7 +230,8 @@ pub(crate) fn channels(
         channels.push(Arc::new(Sms::new(sms, clock.clone())?));
     }
     for (name, webhook) in &config.channels.webhook {
-        channels.push(Arc::new(Webhook::new(name, webhook, clock.clone())?));
+        let guard = (!config.may_reach_private(webhook)).then(Guard::new);
+        channels.push(Arc::new(Webhook::new(name, webhook, guard, clock.clone())?));
     }
     for (name, command) in &config.channels.command {
         channels.push(Arc::new(Command::new(name, command)?));

@@ -163,7 +163,7 @@ impl Email {
     async fn connect(&self, trace: &Trace) -> Result<AsyncSmtpConnection, SendError> {
         let hello = ClientId::default();
         let host = self.host.trim_matches(['[', ']']);
-        let seen = if trace.wanted() { http::reach(host, self.port, trace).await } else { None };
+        let seen = if trace.wanted() { http::reach(host, self.port, None, trace).await } else { None };
         if let Some((MailTls::Implicit, tls)) = &self.tls {
             let server = (self.host.as_str(), self.port);
             let timeout = Some(Duration::from_secs(10));

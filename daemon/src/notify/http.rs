@@ -1,7 +1,11 @@
 //! What the HTTP channels share: a client that follows nothing, answers read to a limit, errors that never show an address,
 //! and what a status means.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bellwether_core::{
     retry::{clamp_retry_after, retry_after_seconds},
@@ -12,6 +16,7 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use super::{
+    address::{self, Guard},
     channel::{BoxError, ChannelConfigError},
     trace::Trace,
 };
@@ -30,7 +35,9 @@ pub(super) struct Answer {
 }
 
 /// A client for one target. It follows no redirect; a target on this machine is never asked for through a proxy.
-pub(super) fn client(url: &Url, deadline: Span) -> Result<Client, BoxError> {
+///
+/// With a guard it connects only where that lets it, and never through a proxy: what that would resolve, nobody here could judge.
+pub(super) fn client(url: &Url, deadline: Span, guard: Option<&Guard>) -> Result<Client, BoxError> {
     let mut builder = Client::builder()
         .redirect(Policy::none())
         .connect_timeout(Duration::from_secs(3))
@@ -38,8 +45,11 @@ pub(super) fn client(url: &Url, deadline: Span) -> Result<Client, BoxError> {
         .pool_max_idle_per_host(1)
         .pool_idle_timeout(Duration::from_secs(20))
         .user_agent(concat!("bellwether/", env!("CARGO_PKG_VERSION")));
-    if is_loopback(url.host().as_ref()) {
+    if guard.is_some() || is_loopback(url.host().as_ref()) {
         builder = builder.no_proxy();
+    }
+    if let Some(guard) = guard {
+        builder = builder.dns_resolver(Arc::new(guard.clone()));
     }
     builder.build().map_err(|e| plain(&e).into())
 }
@@ -79,21 +89,33 @@ pub(super) fn target_url(key: &str, text: &str) -> Result<Url, ChannelConfigErro
 
 /// For a test by hand: whether the target's name is known and its port open, one after the other. The request itself says the
 /// rest, also where these fail: a proxy may know the way.
-pub(super) async fn look_ahead(url: &Url, trace: &Trace) {
+pub(super) async fn look_ahead(url: &Url, guard: Option<&Guard>, trace: &Trace) {
     if !trace.wanted() {
         return;
     }
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return };
-    reach(host.trim_matches(['[', ']']), port, trace).await;
+    reach(host.trim_matches(['[', ']']), port, guard, trace).await;
 }
 
 /// Resolves a name and opens a connection, both as steps of the trace.
-pub(super) async fn reach(host: &str, port: u16, trace: &Trace) -> Option<TcpStream> {
+pub(super) async fn reach(host: &str, port: u16, guard: Option<&Guard>, trace: &Trace) -> Option<TcpStream> {
     let limit = Duration::from_secs(3);
-    let addresses: Vec<_> = match tokio::time::timeout(limit, tokio::net::lookup_host((host, port))).await {
-        Ok(Ok(found)) => found.collect(),
+    let resolving = async {
+        match guard {
+            Some(guard) => {
+                let found = guard.resolve(host).await?;
+                Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+            }
+            None => tokio::net::lookup_host((host, port)).await.map(Iterator::collect::<Vec<_>>),
+        }
+    };
+    let addresses: Vec<_> = match tokio::time::timeout(limit, resolving).await {
+        Ok(Ok(found)) => found,
         Ok(Err(error)) => {
-            trace.failed("resolved", &format!("{host}: {error}"));
+            match address::forbidden(&error) {
+                Some(forbidden) => trace.failed("resolved", &forbidden.to_string()),
+                None => trace.failed("resolved", &format!("{host}: {error}")),
+            }
             return None;
         }
         Err(_) => {
@@ -144,6 +166,9 @@ fn innermost(error: &reqwest::Error) -> String {
 
 /// What went wrong, without the address (it may hold a token) and without anything else from outside.
 pub(super) fn plain(error: &reqwest::Error) -> String {
+    if let Some(forbidden) = address::forbidden(error) {
+        return forbidden.to_string();
+    }
     let what = if error.is_timeout() && error.is_connect() {
         "no connection in time"
     } else if error.is_timeout() {

@@ -7,6 +7,7 @@
 //!
 //! Which rows a firing needs, what is collected, held, limited, and when, core decides (`core/src/delivery/`). The outbox in the store *is* the queue: nothing is sent that is not recorded, and what is recorded is sent after any crash.
 
+mod address;
 mod by_hand;
 mod channel;
 mod chart;

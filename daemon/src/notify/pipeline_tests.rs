@@ -174,6 +174,28 @@ async fn a_digest_is_tried_again_as_it_was_and_those_in_it_share_its_fate() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_digest_does_not_wait_for_itself() {
+    let plays = vec![Play::Accept, retry(), Play::Fail(SendError::permanent("550 no"))];
+    let phone = Fake::new("phone", plays);
+    let mut house = collecting(vec![Arc::clone(&phone)], Policy::default());
+    house.fire(vec![firing(1, 1, &[])]).await;
+    house.delivery(DeliveryState::Sent).await;
+    // Three firings of one alert, of which the newest carries the others: they are in front of it, and in it.
+    house.fire(vec![firing(2, 1, &[]), firing(3, 1, &[]), firing(2, 2, &[]), firing(2, 3, &[])]).await;
+    waiting(&house, Waits::Digest, 4).await;
+    house.clock.advance(WINDOW);
+    let carrier = house.delivery(DeliveryState::Retry).await;
+    assert_eq!((carrier.id.to_string(), carrier.merged), ("d5".to_owned(), 3));
+    house.clock.advance(Span::from_seconds(2));
+    assert_eq!(house.delivery(DeliveryState::Dead).await.id, carrier.id, "tried again");
+    house.by_hand().resend(carrier.owner, carrier.id).await.expect("the store").expect("dead");
+    assert_eq!(house.delivery(DeliveryState::Sent).await.id, carrier.id, "and again by hand");
+    assert_eq!(phone.keys(), ["d1", "d5", "d5", "d5"]);
+    assert!(rows(&house).await.iter().all(|row| row.finished.is_some()), "nothing is left behind");
+    house.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_night_is_quiet_but_for_what_is_urgent_and_the_morning_has_one_message() {
     // START is 08:26:40 in UTC; where it is ten hours earlier, it is 22:26:40.
     let zone = TimeZone::get("Pacific/Honolulu").expect("a zone");

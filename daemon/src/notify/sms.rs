@@ -113,7 +113,7 @@ impl Sms {
         let path =
             format!("{}/2010-04-01/Accounts/{}/Messages.json", base.path().trim_end_matches('/'), config.account_sid);
         messages.set_path(&path);
-        let client = http::client(&base, DEADLINE).map_err(|e| wrong("base_url", &e.to_string()))?;
+        let client = http::client(&base, DEADLINE, None).map_err(|e| wrong("base_url", &e.to_string()))?;
         Ok(Self {
             name: ChannelName::new("sms"),
             client,
@@ -280,7 +280,7 @@ impl Channel for Sms {
 
     fn send_traced<'a>(&'a self, message: &'a Outgoing, trace: &'a Trace) -> BoxFuture<'a, Result<Receipt, SendError>> {
         Box::pin(async move {
-            http::look_ahead(&self.messages, trace).await;
+            http::look_ahead(&self.messages, None, trace).await;
             self.send(message).await
         })
     }

@@ -21,6 +21,7 @@ use sha2::Sha256;
 use url::Url;
 
 use super::{
+    address::Guard,
     channel::{Channel, ChannelConfigError, Limits, Outgoing, Receipt, SendError, clean_answer},
     http::{self, Answer},
     trace::Trace,
@@ -35,6 +36,8 @@ const DEADLINE: Span = Span::from_seconds(10);
 pub(super) struct Webhook {
     name: ChannelName,
     client: Client,
+    /// What it must pass where others than the owner use this daemon.
+    guard: Option<Guard>,
     url: Url,
     preset: WebhookPreset,
     /// The key of the signature, decoded.
@@ -51,8 +54,13 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    /// The channel `[channels.webhook.<name>]` as configured; connects nowhere.
-    pub(super) fn new(name: &str, config: &Config, clock: Clock) -> Result<Self, ChannelConfigError> {
+    /// The channel `[channels.webhook.<name>]` as configured; connects nowhere. With a guard it reaches only what that lets it.
+    pub(super) fn new(
+        name: &str,
+        config: &Config,
+        guard: Option<Guard>,
+        clock: Clock,
+    ) -> Result<Self, ChannelConfigError> {
         let key_of = |key: &str| format!("channels.webhook.{name}.{key}");
         let wrong = |key: &str, problem: &str| ChannelConfigError::new(key_of(key), problem);
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
@@ -64,41 +72,7 @@ impl Webhook {
         if token.as_deref().is_some_and(|t| t.is_empty() || t.chars().any(char::is_control)) {
             return Err(wrong("token", "is empty or contains a control character"));
         }
-        match config.preset {
-            WebhookPreset::Standard | WebhookPreset::Discord | WebhookPreset::Slack => {}
-            WebhookPreset::Ntfy => {
-                if target.is_none() {
-                    target = pop_segment(&mut url);
-                }
-                if target.is_none() {
-                    return Err(wrong("target", "is missing: the topic"));
-                }
-            }
-            WebhookPreset::Telegram => {
-                if target.is_none() {
-                    return Err(wrong("target", "is missing: the chat id"));
-                }
-                if let Some(token) = &token {
-                    url.set_path(&format!("{}/bot{token}/sendMessage", url.path().trim_end_matches('/')));
-                }
-            }
-            WebhookPreset::Pushover => {
-                if token.is_none() {
-                    return Err(wrong("token", "is missing: the application token"));
-                }
-                if target.is_none() {
-                    return Err(wrong("target", "is missing: the user key"));
-                }
-            }
-            WebhookPreset::Gotify => {
-                if token.is_none() {
-                    return Err(wrong("token", "is missing: the application key"));
-                }
-                if !url.path().ends_with("/message") {
-                    url.set_path(&format!("{}/message", url.path().trim_end_matches('/')));
-                }
-            }
-        }
+        place(config.preset, &mut url, &mut target, token.as_deref()).map_err(|(key, problem)| wrong(key, problem))?;
         let key = match &config.secret {
             Some(_) if config.preset != WebhookPreset::Standard => {
                 return Err(wrong("secret", "only the preset \"standard\" is signed"));
@@ -122,7 +96,10 @@ impl Webhook {
             None => None,
         };
         let headers = headers(config).map_err(|(name, problem)| wrong(&format!("headers.{name}"), problem))?;
-        let client = http::client(&url, DEADLINE).map_err(|e| wrong("url", &e.to_string()))?;
+        if let Some(guard) = &guard {
+            guard.check(&url).map_err(|e| wrong("url", &e.to_string()))?;
+        }
+        let client = http::client(&url, DEADLINE, guard.as_ref()).map_err(|e| wrong("url", &e.to_string()))?;
         let secret = config.secret.as_ref().map(|s| s.expose().to_owned());
         let secrets = [Some(config.url.expose().to_owned()), Some(url.to_string()), Some(url.path().to_owned())]
             .into_iter()
@@ -137,6 +114,7 @@ impl Webhook {
         Ok(Self {
             name: ChannelName::new(&channel),
             client,
+            guard,
             url,
             preset: config.preset,
             key,
@@ -199,7 +177,7 @@ impl Webhook {
     }
 
     async fn post(&self, message: &Outgoing, trace: &Trace) -> Result<Receipt, SendError> {
-        http::look_ahead(&self.url, trace).await;
+        http::look_ahead(&self.url, self.guard.as_ref(), trace).await;
         let body = match &self.template {
             Some(template) => {
                 template.render(message).map_err(|e| SendError::permanent(format!("the template {e}")))?
@@ -287,6 +265,51 @@ impl Channel for Webhook {
     fn send_traced<'a>(&'a self, message: &'a Outgoing, trace: &'a Trace) -> BoxFuture<'a, Result<Receipt, SendError>> {
         Box::pin(self.post(message, trace))
     }
+}
+
+/// Where a preset puts its target and key: into the address, for some. Otherwise the key that is missing, and what it is.
+fn place(
+    preset: WebhookPreset,
+    url: &mut Url,
+    target: &mut Option<String>,
+    token: Option<&str>,
+) -> Result<(), (&'static str, &'static str)> {
+    match preset {
+        WebhookPreset::Standard | WebhookPreset::Discord | WebhookPreset::Slack => {}
+        WebhookPreset::Ntfy => {
+            if target.is_none() {
+                *target = pop_segment(url);
+            }
+            if target.is_none() {
+                return Err(("target", "is missing: the topic"));
+            }
+        }
+        WebhookPreset::Telegram => {
+            if target.is_none() {
+                return Err(("target", "is missing: the chat id"));
+            }
+            if let Some(token) = token {
+                url.set_path(&format!("{}/bot{token}/sendMessage", url.path().trim_end_matches('/')));
+            }
+        }
+        WebhookPreset::Pushover => {
+            if token.is_none() {
+                return Err(("token", "is missing: the application token"));
+            }
+            if target.is_none() {
+                return Err(("target", "is missing: the user key"));
+            }
+        }
+        WebhookPreset::Gotify => {
+            if token.is_none() {
+                return Err(("token", "is missing: the application key"));
+            }
+            if !url.path().ends_with("/message") {
+                url.set_path(&format!("{}/message", url.path().trim_end_matches('/')));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The user's own headers. Those that the request itself is made of are refused.

@@ -33,6 +33,7 @@ fn config(url: String, preset: WebhookPreset) -> Config {
         content_type: None,
         method: WebhookMethod::Post,
         headers: std::collections::BTreeMap::new(),
+        allow_private: None,
         limits: ChannelLimits::default(),
     }
 }
@@ -49,7 +50,7 @@ fn message(body: &str) -> Outgoing {
 
 async fn outcome(receiver: &FakeHttp) -> Result<Receipt, SendError> {
     let config = config(format!("{}/hook/{CANARY}?token={CANARY}", receiver.url), WebhookPreset::Standard);
-    Webhook::new("x", &config, clock()).expect("valid").send(&message("hello")).await
+    Webhook::new("x", &config, None, clock()).expect("valid").send(&message("hello")).await
 }
 
 /// What an answer means, in one word.
@@ -107,7 +108,7 @@ async fn an_unreachable_receiver_is_tried_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let url = format!("http://{}/{CANARY}", listener.local_addr().expect("address"));
     drop(listener);
-    let channel = Webhook::new("x", &config(url, WebhookPreset::Standard), clock()).expect("valid");
+    let channel = Webhook::new("x", &config(url, WebhookPreset::Standard), None, clock()).expect("valid");
     let result = channel.send(&message("x")).await;
     assert_eq!(word(&result), "retry");
     let text = format!("{result:?} {}", result.as_ref().expect_err("unreachable"));
@@ -119,7 +120,7 @@ async fn the_signature_is_hmac_sha256_of_id_time_and_body() {
     let receiver = receiver(204, "", "").await;
     let mut config = config(receiver.url.clone(), WebhookPreset::Standard);
     config.secret = Some(Secret::Value(SECRET.to_owned()));
-    let channel = Webhook::new("default", &config, clock()).expect("valid");
+    let channel = Webhook::new("default", &config, None, clock()).expect("valid");
     assert_eq!(channel.name().as_str(), "webhook");
     channel.send(&message("evil \u{1b}[31m \u{202e} \r\n.\r\n")).await.expect("accepted");
     let request = receiver.requests().remove(0);
@@ -178,7 +179,7 @@ async fn messengers_get_the_body_and_the_address_they_want() {
         (Config { token: some("key"), ..config(url.clone(), WebhookPreset::Gotify) }, "/message", "title", "a title"),
     ];
     for (config, path, field, value) in &cases {
-        let channel = Webhook::new("x", config, clock()).expect("valid");
+        let channel = Webhook::new("x", config, None, clock()).expect("valid");
         channel.send(&message("<b> @everyone")).await.expect("accepted");
         let request = receiver.requests().pop().expect("a request");
         let body: Value = serde_json::from_str(body(&request)).expect("JSON");
@@ -200,7 +201,7 @@ async fn secrets_are_in_no_answer_also_when_the_receiver_echoes_them() {
     let receiver = receiver(400, "", "bad token canary7a3f at /hook/canary7a3f and whsec_x").await;
     let mut config = config(format!("{}/hook/{CANARY}", receiver.url), WebhookPreset::Standard);
     config.token = Some(Secret::Value(CANARY.to_owned()));
-    let channel = Webhook::new("x", &config, clock()).expect("valid");
+    let channel = Webhook::new("x", &config, None, clock()).expect("valid");
     let error = channel.send(&message("x")).await.expect_err("refused");
     for text in [error.to_string(), format!("{error:?}"), channel.target(), format!("{config:?}")] {
         assert!(!text.contains(CANARY), "{text}");
@@ -223,17 +224,17 @@ fn wrong_settings_are_named_with_their_key() {
         (config(url(), WebhookPreset::Pushover), "token: is missing"),
         (config(url(), WebhookPreset::Gotify), "token: is missing"),
     ] {
-        let error = Webhook::new("phone", &config, clock()).err().expect("an error").to_string();
+        let error = Webhook::new("phone", &config, None, clock()).err().expect("an error").to_string();
         assert!(error.starts_with(&format!("channels.webhook.phone.{problem}")), "{error}");
         assert!(!error.contains(CANARY));
     }
-    assert!(Webhook::new("a\r\nb", &config(url(), WebhookPreset::Standard), clock()).is_err());
+    assert!(Webhook::new("a\r\nb", &config(url(), WebhookPreset::Standard), None, clock()).is_err());
 }
 
 #[test]
 fn a_status_that_http_does_not_know_is_refused() {
-    let channel =
-        Webhook::new("x", &config("http://127.0.0.1/".to_owned(), WebhookPreset::Standard), clock()).expect("valid");
+    let channel = Webhook::new("x", &config("http://127.0.0.1/".to_owned(), WebhookPreset::Standard), None, clock())
+        .expect("valid");
     let answer =
         Answer { status: StatusCode::from_u16(799).expect("a status"), retry_after: None, body: String::new() };
     assert_eq!(word(&channel.judge(&answer)), "permanent");
@@ -243,7 +244,7 @@ fn a_status_that_http_does_not_know_is_refused() {
 async fn a_test_tells_each_step_and_where_it_ended() {
     let receiver = FakeHttp::start(|_| Play::plain(403, "not you")).await;
     let webhook =
-        |url: &str| Webhook::new("x", &config(url.to_owned(), WebhookPreset::Standard), clock()).expect("valid");
+        |url: &str| Webhook::new("x", &config(url.to_owned(), WebhookPreset::Standard), None, clock()).expect("valid");
     let channel = webhook(&receiver.url);
     let trace = Trace::on();
     let error = channel.send_traced(&message("x"), &trace).await.expect_err("403");
@@ -268,7 +269,7 @@ async fn a_body_of_ones_own_with_ones_own_headers() {
     config.template = Some("{\"say\": {{ title }}, \"text\": {{ data.text }}}".to_owned());
     config.method = WebhookMethod::Put;
     config.headers.insert("X-Api-Key".to_owned(), Secret::Value(CANARY.to_owned()));
-    let webhook = |config: &Config| Webhook::new("x", config, clock());
+    let webhook = |config: &Config| Webhook::new("x", config, None, clock());
     let evil = "a \"quote\" </script>";
     webhook(&config).expect("valid").send(&message(evil)).await.expect("accepted");
     let request = receiver.requests().remove(0);
@@ -293,4 +294,66 @@ async fn a_body_of_ones_own_with_ones_own_headers() {
         problem,
         "channels.webhook.x.preset: only \"standard\" takes template, content_type, method and headers"
     );
+}
+
+/// Only in a test: 127.0.0.1 counts as a good address, 127.0.0.2 as a bad one.
+fn bad_is_two(address: std::net::IpAddr) -> Option<&'static str> {
+    (address == std::net::IpAddr::from([127, 0, 0, 2])).then_some("a private address")
+}
+
+/// The receiver listens on both addresses; the second answer of the name server must not lead to it.
+#[tokio::test]
+async fn a_name_that_changes_its_answer_reaches_nothing_private() {
+    let good = receiver(200, "", "").await;
+    let bad = TcpListener::bind(("127.0.0.2", 0)).await.expect("bind");
+    let lookups = std::sync::Arc::new(std::sync::atomic::AtomicU8::new(0));
+    let asked = std::sync::Arc::clone(&lookups);
+    let answers = move |host: &str| {
+        assert_eq!(host, "hook.example.org");
+        let nth = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        vec![std::net::IpAddr::from([127, 0, 0, if nth == 0 { 1 } else { 2 }])]
+    };
+    let guard = Guard::told(answers, bad_is_two);
+    let port_of = |url: &str| Url::parse(url).expect("valid").port().expect("a port");
+    let at = |port| config(format!("http://hook.example.org:{port}/hook"), WebhookPreset::Standard);
+    let channel = |port| Webhook::new("x", &at(port), Some(guard.clone()), clock()).expect("a name says nothing yet");
+
+    channel(port_of(&good.url)).send(&message("hello")).await.expect("accepted");
+    assert_eq!((good.requests().len(), lookups.load(std::sync::atomic::Ordering::SeqCst)), (1, 1), "resolved once");
+    let port = bad.local_addr().expect("address").port();
+    let result = channel(port).send(&message("hello")).await;
+    assert_eq!(word(&result), "retry");
+    assert_eq!(
+        result.expect_err("blocked").to_string(),
+        "hook.example.org leads to 127.0.0.2, a private address: where others use this daemon, that needs \
+         allow_private = true on the channel"
+    );
+    let trace = Trace::on();
+    assert!(channel(port).send_traced(&message("hello"), &trace).await.is_err(), "a test by hand is no way round");
+    let mut visited = std::pin::pin!(bad.accept());
+    let nobody =
+        std::future::poll_fn(|context| std::task::Poll::Ready(visited.as_mut().poll(context).is_pending())).await;
+    assert!(nobody, "somebody has connected");
+}
+
+#[test]
+fn where_others_use_the_daemon_only_public_addresses_are_taken() {
+    use super::super::{channel::channels, hands::Hands};
+    let problem = |server: &str, own: &str, url: &str| {
+        let text = format!("[server]\n{server}\n[channels.webhook.x]\nurl = '{url}'\n{own}");
+        let config = bellwether_core::config::Config::from_toml(&text).expect("valid");
+        channels(&config, &clock(), &Hands::default()).err().map(|e| e.to_string())
+    };
+    let (shared, proxied) = ("allow_remote = true", "allowed_hosts = ['alerts.example.org']");
+    let refused = Some(
+        "channels.webhook.x.url: 127.0.0.1 is this machine: where others use this daemon, that needs allow_private = \
+         true on the channel"
+            .to_owned(),
+    );
+    assert_eq!(problem(shared, "", "http://2130706433:9/hook"), refused);
+    assert_eq!(problem(proxied, "", "http://127.0.0.1:9/hook"), refused);
+    assert_eq!(problem("", "allow_private = false", "http://127.0.0.1:9/hook"), refused);
+    assert_eq!(problem(shared, "allow_private = true", "http://127.0.0.1:9/hook"), None);
+    assert_eq!(problem(shared, "", "https://example.org/hook"), None);
+    assert_eq!(problem("", "", "http://127.0.0.1:9/hook"), None, "the owner's own daemon posts where the owner says");
 }

@@ -123,7 +123,9 @@ pub(crate) enum OpenError {
 
 fn advice(backup: Option<&Path>) -> String {
     match backup {
-        Some(backup) => format!("move it away and put the backup {} in its place", backup.display()),
+        Some(backup) => {
+            format!("run `bellwether restore {}`, its newest backup; this file is kept beside it", backup.display())
+        }
         None => "move it away to start afresh, there is no backup beside it".to_owned(),
     }
 }

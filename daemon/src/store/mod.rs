@@ -9,7 +9,10 @@ mod sqlite;
 #[cfg(test)]
 mod story;
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use bellwether_core::{
     alert::{Alert, AlertId, UserId},
@@ -28,7 +31,7 @@ use bellwether_core::{
 pub(crate) use self::error::{OpenError, StoreError};
 use self::{
     cursor::{Cursor, Listing},
-    sqlite::{Durability, Sqlite, alerts, bans, candles, history, instruments, lanes, outbox, prices, users},
+    sqlite::{Durability, Sqlite, alerts, backup, bans, candles, history, instruments, lanes, outbox, prices, users},
 };
 
 /// The name of the database in the data folder.
@@ -240,6 +243,21 @@ impl Store {
     /// Files are private (0600, the folder 0700) under any umask. Blocks while it works.
     pub(crate) fn open(folder: &Path) -> Result<Self, OpenError> {
         Ok(Self { database: Sqlite::open(folder)? })
+    }
+
+    /// Copies the database of `folder` to a new file, as it is at one moment, also while it is in use. Blocks while it works.
+    pub(crate) fn back_up(folder: &Path, to: &Path) -> Result<(), OpenError> {
+        backup::back_up(folder, to)
+    }
+
+    /// Makes the backup of this day unless it is there, and keeps the newest `keep` of them. Blocks while it works.
+    pub(crate) fn back_up_daily(folder: &Path, keep: u32, now: Timestamp) -> Result<Option<PathBuf>, OpenError> {
+        backup::back_up_daily(folder, keep, now)
+    }
+
+    /// Puts a backup in the place of the database of `folder`, which nobody may be using. Answers where the old one is now.
+    pub(crate) fn restore(folder: &Path, from: &Path, now: Timestamp) -> Result<Option<PathBuf>, OpenError> {
+        backup::restore(folder, from, now)
     }
 
     /// Finishes what was asked before, folds the journal into the database and lets go of the files. Later calls fail.
@@ -613,6 +631,41 @@ impl Store {
     /// The account of this number.
     pub(crate) async fn user(&self, id: UserId) -> Result<Option<Account>, StoreError> {
         self.database.read(move |db| users::by_id(db, id)).await
+    }
+
+    /// Begins a new generation of an account's tokens, with another password or without. Where `generation` is no longer the
+    /// current one, somebody else was faster, and there is no such account. The answer is the new one.
+    pub(crate) async fn renew_user(
+        &self,
+        id: UserId,
+        generation: i64,
+        password_hash: Option<String>,
+    ) -> Result<i64, StoreError> {
+        let renew = move |db: &_| users::renew(db, id, generation, password_hash.as_deref());
+        self.database.write(Durability::Full, renew).await
+    }
+
+    /// Deletes an account with its alerts, firings and deliveries, in one. The answer names the alerts that stood, with their
+    /// versions at the end. What others' deliveries had in a message with its own goes out by itself.
+    pub(crate) async fn delete_user(&self, id: UserId, now: Timestamp) -> Result<Vec<(AlertId, u32)>, StoreError> {
+        self.database.write(Durability::Full, move |db| users::delete(db, id, now)).await
+    }
+
+    /// The key stored under this name, where there is one.
+    pub(crate) async fn known_secret(&self, name: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.database.read(move |db| users::known_secret(db, name)).await
+    }
+
+    /// Puts a new key in the place of the one under `name`, which moves to `previous` behind the time of the change (microseconds
+    /// since 1970, 8 bytes, big-endian). The answer is what stands there then.
+    pub(crate) async fn rotate_secret(
+        &self,
+        name: &'static str,
+        previous: &'static str,
+        fresh: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, StoreError> {
+        self.database.write(Durability::Full, move |db| users::rotate(db, name, previous, &fresh, now)).await
     }
 
     /// The key stored under this name; `fresh` is stored where there is none.

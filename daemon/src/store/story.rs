@@ -481,4 +481,29 @@ async fn end(store: &Store, annes: Alert) {
     assert!(store.memory().await.expect("read").alerts.is_empty(), "its memory goes with it");
     let (next, _) = store.insert_alert(ANNE, rule("5"), at(900), None).await.expect("made");
     assert!(next.id > annes.id, "numbers are never given twice");
+    farewell(store, next).await;
+}
+
+/// Anne leaves, and all that is hers goes; Bert's stays.
+async fn farewell(store: &Store, annes: Alert) {
+    let of = |owner| (store.firings(owner, None, None, 99), store.deliveries(owner, None, None, 99));
+    let berts = (of(BERT).0.await, of(BERT).1.await);
+    assert_eq!(store.renew_user(ANNE, 1, Some("$argon2id$new".to_owned())).await, Ok(2));
+    assert_eq!(store.renew_user(ANNE, 1, None).await, Err(StoreError::NotFound), "somebody else was faster");
+    let anne = store.user(ANNE).await.expect("read").expect("known");
+    assert_eq!((anne.generation, &*anne.password_hash), (2, "$argon2id$new"));
+    assert_eq!(store.delete_user(UserId::OWNER, at(901)).await, Err(StoreError::NotFound));
+    assert_eq!(store.delete_user(ANNE, at(901)).await, Ok(vec![(annes.id, annes.version + 1)]));
+    assert_eq!(store.delete_user(ANNE, at(902)).await, Err(StoreError::NotFound));
+    assert_eq!(store.user(ANNE).await, Ok(None));
+    let late = fire(store, firing(&annes, 77, at(903)), &[email()], at(903)).await;
+    assert_eq!(late, vec![], "what was on its way has nobody to go to");
+    assert_eq!(store.insert_alert(ANNE, rule("5"), at(903), None).await, Err(StoreError::NotFound));
+    assert!(of(ANNE).0.await.expect("read").items.is_empty() && of(ANNE).1.await.expect("read").items.is_empty());
+    assert_eq!((of(BERT).0.await, of(BERT).1.await), berts);
+    assert_eq!(store.known_secret("jwt_previous").await, Ok(None));
+    let before = store.rotate_secret("jwt", "jwt_previous", vec![7], at(904)).await.expect("changed");
+    assert_eq!(before, [&at(904).as_micros().to_be_bytes()[..], &[1, 2, 3]].concat());
+    assert_eq!(store.secret("jwt", vec![9]).await, Ok(vec![7]));
+    assert_eq!(store.known_secret("jwt_previous").await, Ok(Some(before)));
 }

@@ -30,6 +30,8 @@ pub(crate) enum Found {
 /// The search and what it has found, best first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Find {
+    /// Whether what is found is put beside the instrument in the chart.
+    pub(crate) compares: bool,
     pub(crate) line: Line,
     pub(crate) results: Vec<Found>,
     pub(crate) cursor: Cursor<Found>,
@@ -92,6 +94,10 @@ impl Find {
 pub(super) fn accept(app: &mut App, mut find: Box<Find>) -> Vec<Effect> {
     app.moved_at = app.now;
     match find.chosen() {
+        Some(Found::Instrument(symbol)) if find.compares => {
+            app.chart.compare = (app.subject() != Some(symbol)).then_some(symbol);
+            Vec::new()
+        }
         Some(Found::Instrument(symbol)) => {
             let effects = if find.adds { lists::put(app, symbol) } else { Vec::new() };
             keys::to_instrument(app, symbol);

@@ -59,7 +59,7 @@ fn the_palette_finds_what_can_be_done_and_where_to_go() {
 #[test]
 fn the_right_button_opens_a_menu_of_what_can_be_done_there() {
     let mut app = fixture::app();
-    app.seen(vec![Hit { columns: 0..40, rows: 3..4, target: Target::Row(symbol("SOL")) }], 8);
+    app.seen(vec![Hit { columns: 0..40, rows: 3..4, target: Target::Row(symbol("SOL")) }], 8, None);
     let click = |kind, row| Message::Mouse(MouseEvent { kind, column: 5, row, modifiers: KeyModifiers::NONE });
     feed(&mut app, [click(MouseEventKind::Down(MouseButton::Right), 3)]);
     assert_eq!(app.selected(), Some(symbol("SOL")));
@@ -72,7 +72,7 @@ fn the_right_button_opens_a_menu_of_what_can_be_done_there() {
 #[test]
 fn a_stale_mark_leads_to_its_feed() {
     let mut app = fixture::app();
-    app.seen(vec![Hit { columns: 0..40, rows: 3..4, target: Target::Feed(FeedId::Yahoo) }], 8);
+    app.seen(vec![Hit { columns: 0..40, rows: 3..4, target: Target::Feed(FeedId::Yahoo) }], 8, None);
     let kind = MouseEventKind::Down(MouseButton::Left);
     feed(&mut app, [Message::Mouse(MouseEvent { kind, column: 5, row: 3, modifiers: KeyModifiers::NONE })]);
     assert_eq!((app.screen, app.feed), (Screen::Health, Some(FeedId::Yahoo)));

@@ -27,6 +27,8 @@ pub(crate) enum Context {
     Help,
     /// In the explanation of an alert.
     Explain,
+    /// With a line of the chart in the hand.
+    Level,
     /// In the command palette.
     Palette,
     /// In a line that is asked for: a filter, a name, a holding.
@@ -38,7 +40,7 @@ pub(crate) enum Context {
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Everywhere,
         Self::Watch,
         Self::Chart,
@@ -49,6 +51,7 @@ impl Context {
         Self::Find,
         Self::Help,
         Self::Explain,
+        Self::Level,
         Self::Palette,
         Self::Prompt,
         Self::Order,
@@ -67,6 +70,7 @@ impl Context {
             Self::Find => "Finding",
             Self::Help => "Help",
             Self::Explain => "Why not fired",
+            Self::Level => "Moving a line",
             Self::Palette => "Commands",
             Self::Prompt => "Filter, name, holding",
             Self::Order => "Order of rows",
@@ -131,6 +135,19 @@ pub(crate) enum Action {
     PreviousRange,
     Expand,
     Explain,
+    NewLevel,
+    NextLevel,
+    PreviousLevel,
+    FarUp,
+    FarDown,
+    PanBack,
+    PanOn,
+    ZoomIn,
+    ZoomOut,
+    ZoomReset,
+    ChartStyle,
+    Studies,
+    Compare,
     Freeze,
     TestChannel,
     Resend,
@@ -157,6 +174,8 @@ pub(crate) enum Action {
 pub(crate) struct Chord {
     pub(super) code: KeyCode,
     pub(super) control: bool,
+    /// Only of keys that have no character: in a character it is already.
+    pub(super) shift: bool,
 }
 
 impl Chord {
@@ -166,7 +185,8 @@ impl Chord {
             KeyCode::Tab if key.modifiers.contains(KeyModifiers::SHIFT) => KeyCode::BackTab,
             code => code,
         };
-        Self { code, control: key.modifiers.contains(KeyModifiers::CONTROL) }
+        let shift = matches!(code, KeyCode::Up | KeyCode::Down) && key.modifiers.contains(KeyModifiers::SHIFT);
+        Self { code, control: key.modifiers.contains(KeyModifiers::CONTROL), shift }
     }
 
     /// How people write it.
@@ -186,7 +206,11 @@ impl Chord {
             KeyCode::F(n) => format!("F{n}"),
             code => format!("{code:?}"),
         };
-        if self.control { format!("Ctrl-{name}") } else { name }
+        match (self.control, self.shift) {
+            (true, _) => format!("Ctrl-{name}"),
+            (false, true) => format!("Shift-{name}"),
+            (false, false) => name,
+        }
     }
 }
 
@@ -205,15 +229,19 @@ pub(crate) struct Binding {
 }
 
 const fn c(c: char) -> Chord {
-    Chord { code: KeyCode::Char(c), control: false }
+    Chord { code: KeyCode::Char(c), control: false, shift: false }
 }
 
 const fn ctrl(c: char) -> Chord {
-    Chord { code: KeyCode::Char(c), control: true }
+    Chord { code: KeyCode::Char(c), control: true, shift: false }
 }
 
 const fn k(code: KeyCode) -> Chord {
-    Chord { code, control: false }
+    Chord { code, control: false, shift: false }
+}
+
+const fn shift(code: KeyCode) -> Chord {
+    Chord { code, control: false, shift: true }
 }
 
 const fn bind(
@@ -226,6 +254,7 @@ const fn bind(
     let writes = matches!(
         action,
         Action::NewAlert
+            | Action::NewLevel
             | Action::EditAlert
             | Action::DeleteAlert
             | Action::Undo
@@ -273,13 +302,27 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Watch, &[c('+')], A::AddRow, "add an instrument", None),
         bind(C::Watch, &[c('-')], A::RemoveRow, "take the row off the watchlist", None),
         bind(C::Watch, &[c('H')], A::Holding, "how much of it you hold", None),
-        bind(C::Watch, &[c('t')], A::NextRange, "longer bars in the chart", Some("range")),
-        bind(C::Watch, &[c('T')], A::PreviousRange, "shorter bars in the chart", None),
+        bind(C::Watch, &[c('t')], A::NextRange, "longer range in the chart", Some("range")),
+        bind(C::Watch, &[c('T')], A::PreviousRange, "shorter range in the chart", None),
         bind(C::Watch, &[c('E')], A::Expand, "table alone, and back", None),
         // Chart
         bind(C::Chart, &[c('a')], A::NewAlert, "new alert for the instrument", Some("alert")),
-        bind(C::Chart, &[c('t')], A::NextRange, "longer bars", Some("range")),
-        bind(C::Chart, &[c('T')], A::PreviousRange, "shorter bars", None),
+        bind(C::Chart, &[c('A')], A::NewLevel, "new alert line at the crosshair; Tab takes one", Some("line")),
+        bind(C::Chart, &[k(KeyCode::Left)], A::Left, "crosshair left; ↑ ↓ its price, Esc away", None),
+        bind(C::Chart, &[k(KeyCode::Right)], A::Right, "crosshair right", None),
+        bind(C::Chart, &[c('t')], A::NextRange, "longer range", Some("range")),
+        bind(C::Chart, &[c('T')], A::PreviousRange, "shorter range", None),
+        bind(C::Chart, &[c('<')], A::PanBack, "back in time", None),
+        bind(C::Chart, &[c('>')], A::PanOn, "on in time", None),
+        bind(C::Chart, &[c('='), c('+')], A::ZoomIn, "zoom in", None),
+        bind(C::Chart, &[c('_'), c('-')], A::ZoomOut, "zoom out", None),
+        bind(C::Chart, &[c('0')], A::ZoomReset, "the whole range up to now", None),
+        bind(C::Chart, &[c('c')], A::ChartStyle, "candles, line or area", Some("style")),
+        bind(C::Chart, &[c('i')], A::Studies, "SMA, EMA, Bollinger bands, RSI", Some("indicators")),
+        bind(C::Chart, &[c('C')], A::Compare, "compare with another instrument, and not", Some("compare")),
+        bind(C::Chart, &[c('e')], A::EditAlert, "edit the alert", None),
+        bind(C::Chart, DELETE, A::DeleteAlert, "delete the alert", None),
+        bind(C::Chart, &[c(' ')], A::PauseAlert, "pause or resume the alert", None),
         bind(C::Chart, &[c('w')], A::Explain, "why the alert has not fired", Some("why")),
         // Alerts
         bind(C::Alerts, ENTER, A::Open, "go to its instrument", Some("go to")),
@@ -311,7 +354,7 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Everywhere, &[c('/')], A::Find, "find an instrument or an alert", Some("find")),
         bind(C::Everywhere, &[c(':')], A::Palette, "commands: all that can be done", Some("commands")),
         bind(C::Everywhere, &[c(',')], A::Settings, "settings", None),
-        bind(C::Everywhere, &[c('u')], A::Undo, "bring the deleted alert back (10 s)", None),
+        bind(C::Everywhere, &[c('u')], A::Undo, "take back: a deleted or changed alert (10 s)", None),
         bind(C::Everywhere, &[c('p')], A::Freeze, "hold the picture, and let it go", None),
         bind(C::Everywhere, &[c('r')], A::Retry, "connect now; fetch charts anew", None),
         bind(C::Everywhere, &[c('S')], A::StartDaemon, "start the daemon when it is gone", None),
@@ -358,6 +401,20 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Explain, &[c('e')], A::EditAlert, "edit it", Some("edit")),
         bind(C::Explain, &[c(' ')], A::PauseAlert, "pause or resume it", Some("pause")),
         bind(C::Explain, &[ctrl('c')], A::Quit, "quit", None),
+        bind(C::Level, ENTER, A::Accept, "save the line where it is", Some("save")),
+        bind(C::Level, ESC, A::Back, "leave everything as it was", Some("leave")),
+        bind(C::Level, &[k(KeyCode::Up)], A::Up, "a tick up; digits type the exact price", Some("tick up")),
+        bind(C::Level, &[k(KeyCode::Down)], A::Down, "a tick down", Some("down")),
+        bind(C::Level, &[shift(KeyCode::Up)], A::FarUp, "ten ticks up", None),
+        bind(C::Level, &[shift(KeyCode::Down)], A::FarDown, "ten ticks down", None),
+        bind(C::Level, &[k(KeyCode::PageUp)], A::PageUp, "1 % up", Some("+1 %")),
+        bind(C::Level, &[k(KeyCode::PageDown)], A::PageDown, "1 % down", Some("-1 %")),
+        bind(C::Level, &[k(KeyCode::Tab)], A::NextLevel, "next line", Some("next line")),
+        bind(C::Level, &[k(KeyCode::BackTab)], A::PreviousLevel, "previous line", None),
+        bind(C::Level, &[k(KeyCode::Backspace), ctrl('h')], A::Backspace, "delete a digit", None),
+        bind(C::Level, &[c('e')], A::EditAlert, "go on in the alert line", Some("as a line")),
+        bind(C::Level, DELETE, A::DeleteAlert, "delete the alert", None),
+        bind(C::Level, &[ctrl('c')], A::Quit, "quit", None),
         bind(C::Palette, ENTER, A::Accept, "do it", Some("do it")),
         bind(C::Palette, ESC, A::Back, "cancel", Some("cancel")),
         bind(C::Palette, &[k(KeyCode::Up), ctrl('p')], A::Up, "up", None),

@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::{
-    Action, App, Effect, Find, INTERVALS, Line, Overlay, Pane, Purpose, Screen, Target, Tone, Understanding, find,
+    Action, App, Effect, Find, Line, Overlay, Pane, Purpose, RANGES, Screen, Target, Tone, Understanding, draft, find,
     first,
     keymap::{self, Chord},
     lists,
@@ -51,6 +51,7 @@ pub(super) fn on_paste(app: &mut App, text: &str) -> Vec<Effect> {
 
 /// Puts text into the line being written.
 fn write(app: &mut App, text: &str) {
+    draft::write(app, text);
     match app.overlay.take() {
         Some(Overlay::Entry(mut entry)) => {
             if !entry.saving {
@@ -100,16 +101,23 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
                 Vec::new()
             }
         },
+        Some(Overlay::Level(_)) => draft::act(app, action),
         None => on_screen(app, action),
     }
 }
 
 fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
+    if on_chart(app, action) {
+        return Vec::new();
+    }
     let page = isize::try_from(app.page.max(2) - 1).unwrap_or(1);
     match action {
         Action::Screen(screen) => return update::go(app, screen),
         Action::NextPane | Action::PreviousPane if app.screen == Screen::Watch => {
             app.pane = if app.pane == Pane::Table { Pane::Alerts } else { Pane::Table };
+        }
+        Action::NextPane | Action::PreviousPane if app.screen == Screen::Chart => {
+            draft::pick(app, action == Action::NextPane);
         }
         Action::Up => step(app, -1),
         Action::Down => step(app, 1),
@@ -165,8 +173,6 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
                 return vec![Effect::StartDaemon];
             }
         }
-        Action::NextRange => app.interval = (app.interval + 1) % INTERVALS.len(),
-        Action::PreviousRange => app.interval = (app.interval + INTERVALS.len() - 1) % INTERVALS.len(),
         Action::Expand => app.expanded = !app.expanded,
         Action::Freeze => update::freeze(app),
         Action::TestChannel => {
@@ -196,6 +202,40 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// What a key does to the chart, if it is one of the chart's.
+fn on_chart(app: &mut App, action: Action) -> bool {
+    match action {
+        Action::Up | Action::Down if app.screen == Screen::Chart && app.chart.cross.is_some() => {
+            app.lift_cross(if action == Action::Up { 1 } else { -1 });
+        }
+        Action::Left => app.move_cross(-1),
+        Action::Right => app.move_cross(1),
+        Action::NewLevel => draft::open_new(app),
+        Action::PanBack => app.pan(-app.pan_step()),
+        Action::PanOn => app.pan(app.pan_step()),
+        Action::ZoomIn => app.chart.zoom_by(1),
+        Action::ZoomOut => app.chart.zoom_by(-1),
+        Action::ZoomReset => app.chart.reset(),
+        Action::ChartStyle => app.chart.style = app.chart.style.next(),
+        Action::Studies => {
+            app.chart.studies = app.chart.studies.next();
+            app.toasts.push(Tone::Info, format!("indicators: {}", app.chart.studies.name()), app.now);
+        }
+        Action::Compare => compare(app),
+        Action::NextRange => app.chart.set_range((app.chart.range + 1) % RANGES.len()),
+        Action::PreviousRange => app.chart.set_range((app.chart.range + RANGES.len() - 1) % RANGES.len()),
+        _ => return false,
+    }
+    true
+}
+
+/// Asks for the instrument to compare with, or ends the comparison.
+fn compare(app: &mut App) {
+    if app.chart.compare.take().is_none() {
+        app.overlay = Some(Overlay::Find(Box::new(Find { compares: true, ..Find::new(app) })));
+    }
 }
 
 fn no_alert(app: &mut App) {
@@ -305,6 +345,8 @@ pub(super) fn to_alert(app: &mut App, id: bellwether_core::alert::AlertId) {
 fn back(app: &mut App) {
     if !app.toasts.is_empty() {
         app.toasts.clear();
+    } else if app.screen == Screen::Chart && app.chart.cross.is_some() {
+        app.chart.cross = None;
     } else if app.expanded {
         app.expanded = false;
     } else if app.pane == Pane::Alerts {
@@ -415,7 +457,13 @@ fn in_help(app: &mut App, action: Action) -> Vec<Effect> {
 pub(super) fn on_mouse(app: &mut App, mouse: MouseEvent) -> Vec<Effect> {
     let under = |hit: &&super::Hit| hit.columns.contains(&mouse.column) && hit.rows.contains(&mouse.row);
     let target = app.hits.iter().rfind(under).map(|hit| hit.target.clone());
+    app.pointed = Some((mouse.column, mouse.row));
     match mouse.kind {
+        MouseEventKind::Drag(MouseButton::Left) if matches!(app.overlay, Some(Overlay::Level(_))) => {
+            if let Some(price) = app.pointed_price() {
+                draft::drag(app, price);
+            }
+        }
         MouseEventKind::ScrollUp => wheel(app, target.as_ref(), -WHEEL),
         MouseEventKind::ScrollDown => wheel(app, target.as_ref(), WHEEL),
         MouseEventKind::Down(MouseButton::Left) => return target.map_or(Vec::new(), |t| click(app, &t)),
@@ -461,8 +509,7 @@ fn wheel(app: &mut App, target: Option<&Target>, by: isize) {
             app.pane_alert.step(&ids, by);
         }
         Some(Target::Chart) => {
-            let last = INTERVALS.len() - 1;
-            app.interval = app.interval.saturating_add_signed(by.signum()).min(last);
+            app.chart.zoom_by(if by < 0 { 1 } else { -1 });
         }
         Some(Target::Pane(Pane::Table) | Target::Row(_)) => {
             app.moved_at = app.now;
@@ -512,6 +559,13 @@ fn click(app: &mut App, target: &Target) -> Vec<Effect> {
         Target::Screen(screen) => return update::go(app, screen),
         Target::Pane(pane) => app.pane = pane,
         Target::Chart => app.screen = if app.screen == Screen::Watch { Screen::Chart } else { app.screen },
+        Target::Range(range) => app.chart.set_range(range),
+        Target::Tag(id) => {
+            app.pane_alert.put(id);
+            if let Some(price) = app.board.alert(id).and_then(|_| app.pointed_price()) {
+                draft::take(app, id, price);
+            }
+        }
         Target::Row(symbol) => {
             let again = app.pane == Pane::Table && app.selected() == Some(symbol);
             app.pane = Pane::Table;

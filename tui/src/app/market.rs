@@ -20,8 +20,10 @@ pub(crate) const INTERVALS: [Span; 6] = [
     Span::from_seconds(86_400),
 ];
 
-/// How many bars are asked for and kept.
+/// How many bars are asked for at once.
 pub(crate) const MOST_BARS: usize = 500;
+/// How many bars of one chart are kept.
+const MOST_KEPT: usize = 10_000;
 /// How many charts are kept.
 const MOST_CHARTS: usize = 48;
 /// After which time bars are fetched again: a gap while the daemon was away is filled so.
@@ -43,6 +45,10 @@ pub(crate) struct Bars {
     /// Why there is none.
     pub(crate) trouble: Option<String>,
     asked: Timestamp,
+    /// Before when older bars were last asked for, and when.
+    older: Option<(Timestamp, Timestamp)>,
+    /// There is nothing older.
+    whole: bool,
 }
 
 /// All that is known of the past.
@@ -111,13 +117,61 @@ impl Market {
         match answer {
             Ok(mut items) => {
                 items.sort_by_key(|c| c.from);
-                items.drain(..items.len().saturating_sub(MOST_BARS));
-                bars.items = items;
+                // Older ones that were fetched before stay.
+                if let Some(first) = items.first().map(|bar| bar.from) {
+                    let kept = bars.items.partition_point(|bar| bar.from < first);
+                    let overlaps = bars.items.get(kept).is_some_and(|bar| bar.from == first);
+                    let touches = kept.checked_sub(1).is_some_and(|last| bars.items[last].to >= first);
+                    bars.items.truncate(kept);
+                    if !overlaps && !touches {
+                        // The daemon was away for longer than an answer holds.
+                        bars.items.clear();
+                        bars.whole = false;
+                    }
+                    bars.items.append(&mut items);
+                } else {
+                    bars.items = items;
+                }
                 bars.known = true;
                 bars.trouble = None;
             }
             Err(trouble) => bars.trouble = Some(trouble),
         }
+    }
+
+    /// Whether bars before the oldest one that is here should be asked for now; if so, they count as asked for.
+    pub(crate) fn wants_older(&mut self, symbol: Symbol, interval: Span, before: Timestamp, now: Timestamp) -> bool {
+        let Some(bars) = self.charts.get_mut(&(symbol, interval)) else { return false };
+        let asked = bars.older.is_some_and(|(about, at)| about == before && now.since(at) < TRY_AGAIN);
+        if asked || bars.whole || !bars.known || bars.items.len() + MOST_BARS > MOST_KEPT {
+            return false;
+        }
+        bars.older = Some((before, now));
+        true
+    }
+
+    /// The answer to a question for older bars. Where it is empty there are none.
+    pub(crate) fn add_older(
+        &mut self,
+        symbol: Symbol,
+        interval: Span,
+        before: Timestamp,
+        answer: Result<Vec<Candle>, String>,
+    ) {
+        let Some(bars) = self.charts.get_mut(&(symbol, interval)) else { return };
+        let Ok(mut items) = answer else { return };
+        items.sort_by_key(|c| c.from);
+        items.retain(|c| c.from < before);
+        if bars.items.first().is_none_or(|first| first.from != before) {
+            // What it was to be joined to is gone meanwhile.
+            return;
+        }
+        if items.is_empty() {
+            bars.whole = true;
+            return;
+        }
+        items.append(&mut bars.items);
+        bars.items = items;
     }
 
     /// Carries the charts of an instrument on with its newest price.
@@ -148,7 +202,7 @@ fn carry_on(items: &mut Vec<Candle>, interval: Span, ticker: &Ticker) {
     let from = items.last().map_or(from, |last| from.max(last.to));
     let session = ticker.session;
     items.push(Candle { from, to: from.plus(interval), open: price, high: price, low: price, close: price, session });
-    items.drain(..items.len().saturating_sub(MOST_BARS));
+    items.drain(..items.len().saturating_sub(MOST_KEPT));
 }
 
 #[cfg(test)]

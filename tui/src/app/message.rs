@@ -17,7 +17,7 @@ use bellwether_core::{
 };
 use crossterm::event::{KeyEvent, MouseEvent};
 
-use super::{Pane, Screen};
+use super::{Pane, Screen, hits::Question};
 use crate::client::{ApiError, stream::StreamMessage};
 
 /// Everything that can happen to the dashboard.
@@ -44,8 +44,8 @@ pub(crate) enum Message {
 pub(crate) enum Reply {
     /// Sparklines.
     Sparklines(Result<Vec<PriceView>, ApiError>),
-    /// Bars of a chart.
-    Candles(Symbol, Span, Result<Candles, ApiError>),
+    /// Bars of a chart, those before a time where one is named.
+    Candles(Symbol, Span, Option<Timestamp>, Result<Candles, ApiError>),
     /// The instruments.
     Instruments(Result<Vec<Instrument>, ApiError>),
     /// The channels.
@@ -56,6 +56,8 @@ pub(crate) enum Reply {
     Resent(DeliveryId, Result<Delivery, ApiError>),
     /// What this line would have done.
     Past(String, Result<BacktestAnswer, ApiError>),
+    /// How often these alerts would have fired.
+    Hits(Vec<Question>, Result<BacktestAnswer, ApiError>),
     /// An alert was made or changed out of the entry line.
     Saved(Result<AlertAnswer, ApiError>),
     /// An alert was paused or resumed.
@@ -79,8 +81,8 @@ pub(crate) enum Reply {
 pub(crate) enum Effect {
     /// Get all sparklines.
     FetchSparklines,
-    /// Get the bars of a chart.
-    FetchCandles(Symbol, Span),
+    /// Get the newest bars of a chart, or those before a time.
+    FetchCandles(Symbol, Span, Option<Timestamp>),
     /// Get the instruments, those that were added too.
     FetchInstruments,
     /// Get the channels.
@@ -91,6 +93,8 @@ pub(crate) enum Effect {
     Resend(DeliveryId),
     /// Ask what this line would have done.
     FetchPast(String),
+    /// Ask how often these alerts would have fired.
+    FetchHits(Vec<Question>),
     /// Make an alert.
     Create(String),
     /// Change an alert that stands at this version.
@@ -132,6 +136,10 @@ pub(crate) enum Target {
     Pane(Pane),
     /// The chart.
     Chart,
+    /// A range in the chart's title.
+    Range(usize),
+    /// The tag of an alert's line in the chart.
+    Tag(AlertId),
     /// A row of the table.
     Row(Symbol),
     /// A row of the pane with the instrument's alerts.

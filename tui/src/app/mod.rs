@@ -2,7 +2,9 @@
 //!
 //! Nothing here reads a clock, a file or a socket: messages come in, effects go out, `now` is a field that the runtime sets.
 
+mod chart;
 mod cursor;
+mod draft;
 mod entry;
 mod filter;
 mod find;
@@ -12,6 +14,7 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod frame_tests;
 mod fuzzy;
+mod hits;
 mod holdings;
 mod hours;
 pub(crate) mod keymap;
@@ -52,16 +55,21 @@ use bellwether_core::{
 };
 use jiff::tz::TimeZone;
 
+pub(crate) use chart::{ChartStyle, Plot, RANGES, Window};
 pub(crate) use cursor::Cursor;
+pub(crate) use draft::Draft;
 pub(crate) use entry::{Entry, Purpose, Understanding};
 pub(crate) use filter::Filter;
 pub(crate) use find::{Find, Found};
+pub(crate) use hits::Hits;
 pub(crate) use holdings::{Total, Worth};
 pub(crate) use keymap::{Action, Context};
-pub(crate) use levels::{Levels, Near};
+pub(crate) use levels::{Levels, Near, percent_between};
 pub(crate) use line::Line;
 pub use look::{Graphs, Look, ThemeName, Variables};
-pub(crate) use market::{Bars, INTERVALS, Market};
+#[cfg(test)]
+pub(crate) use market::INTERVALS;
+pub(crate) use market::{Bars, Market};
 pub(crate) use message::{Effect, Hit, Message, Reply, Target};
 pub(crate) use motion::{Flash, Motions};
 pub(crate) use toast::{Toasts, Tone};
@@ -144,6 +152,8 @@ pub(crate) enum Overlay {
     },
     /// Why this alert has not fired.
     Explain(AlertId),
+    /// A line on the chart in the user's hand.
+    Level(Box<Draft>),
     /// All that can be done.
     Palette(Box<palette::Palette>),
     /// A line that is asked for.
@@ -162,6 +172,7 @@ impl Overlay {
             Self::Find(_) => Context::Find,
             Self::Help { .. } => Context::Help,
             Self::Explain(_) => Context::Explain,
+            Self::Level(_) => Context::Level,
             Self::Palette(_) => Context::Palette,
             Self::Prompt(_) => Context::Prompt,
             Self::Order => Context::Order,
@@ -229,12 +240,28 @@ pub(crate) enum Freshness {
     Closed,
 }
 
-/// A deleted alert that can still be brought back.
+/// What was done to an alert that can still be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// It was deleted.
+    Deleted {
+        /// Whether it was set aside before.
+        paused: bool,
+    },
+    /// It was changed.
+    Edited {
+        /// The version that the change made.
+        version: u32,
+    },
+}
+
+/// A change of an alert that can still be taken back.
 #[derive(Clone, Debug)]
 pub(crate) struct Undo {
     pub(crate) id: AlertId,
+    /// What it said before.
     pub(crate) expr: String,
-    pub(crate) paused: bool,
+    pub(crate) done: Done,
     pub(crate) until: Timestamp,
 }
 
@@ -293,8 +320,13 @@ pub struct App {
     pub(crate) toasts: Toasts,
     pub(crate) unseen: u32,
     pub(crate) undo: Option<Undo>,
-    pub(crate) interval: usize,
+    /// What the alert said that is being changed.
+    edited: Option<(AlertId, String)>,
+    pub(crate) chart: chart::ChartView,
+    pub(crate) hits_of_alerts: Hits,
     pub(crate) mouse: bool,
+    /// Where the mouse was last: column and line.
+    pointed: Option<(u16, u16)>,
     /// What can be clicked, as of the last frame.
     pub(crate) hits: Vec<Hit>,
     /// Rows that the main list had in the last frame.
@@ -350,7 +382,10 @@ impl App {
             toasts: Toasts::default(),
             unseen: 0,
             undo: None,
-            interval: 1,
+            edited: None,
+            chart: chart::ChartView::default(),
+            hits_of_alerts: Hits::default(),
+            pointed: None,
             hits: Vec::new(),
             page: 10,
         };
@@ -374,9 +409,17 @@ impl App {
     }
 
     /// Takes note of what the last frame showed.
-    pub(crate) fn seen(&mut self, hits: Vec<Hit>, page: usize) {
+    pub(crate) fn seen(&mut self, hits: Vec<Hit>, page: usize, plot: Option<Plot>) {
         self.hits = hits;
         self.page = page;
+        if let Some(plot) = plot {
+            // Another room shows other bars: what is computed of them is computed now, for the next frame.
+            let changed = self.chart.plot.room != plot.room;
+            self.chart.plot = plot;
+            if changed {
+                self.settle_chart();
+            }
+        }
     }
 
     /// When something on the screen changes by itself, before the clock does.
@@ -385,6 +428,9 @@ impl App {
         let past = match &self.overlay {
             Some(Overlay::Entry(entry)) if self.is_live() && self.synced && !entry.saving => {
                 entry.alert().and_then(|line| entry.past.due(line))
+            }
+            Some(Overlay::Level(draft)) if self.is_live() && self.synced && !draft.saving => {
+                draft.past.due(&draft.line())
             }
             _ => None,
         };
@@ -516,16 +562,6 @@ impl App {
     pub(crate) fn preview_of(&self, row: &AlertRow) -> bellwether_core::explain::Preview {
         let last = |symbol| self.board.ticker(symbol).map(|t| t.price);
         bellwether_core::explain::preview_at(&row.alert.rule, &self.catalog, &last, &row.indicators)
-    }
-
-    /// The bars of the instrument in the chart at the selected range.
-    pub(crate) fn bars(&self) -> Option<&Bars> {
-        self.market.bars(self.subject()?, INTERVALS[self.interval])
-    }
-
-    /// The length of a bar in the chart.
-    pub(crate) fn bar_span(&self) -> Span {
-        INTERVALS[self.interval]
     }
 
     fn set_channels(&mut self, channels: Vec<ChannelView>) {

@@ -135,6 +135,11 @@ fn chord(text: &str) -> Option<Chord> {
         Some(key) => (true, key),
         None => (false, text),
     };
+    let (shift, key) = match key {
+        "Shift-↑" | "Shift-Up" => (true, "Up"),
+        "Shift-↓" | "Shift-Down" => (true, "Down"),
+        key => (false, key),
+    };
     let mut characters = key.chars();
     let code = match (characters.next()?, characters.next()) {
         (c, None) if c.is_control() => return None,
@@ -162,7 +167,7 @@ fn chord(text: &str) -> Option<Chord> {
             _ => KeyCode::F(key.strip_prefix('F')?.parse().ok().filter(|n| (1..=24).contains(n))?),
         },
     };
-    Some(Chord { code, control })
+    Some(Chord { code, control, shift })
 }
 
 #[cfg(test)]

@@ -270,10 +270,10 @@ fn charts_are_fetched_when_looked_at_and_only_once() {
     let prices = vec![ticker("BTC", "1", "0"), ticker("ETH", "2", "0")];
     let effects = feed(&mut app, [fixture::snapshot_of(prices, Vec::new(), Vec::new())]);
     let five = super::INTERVALS[1];
-    assert_eq!(effects, [Effect::FetchSparklines, Effect::FetchCandles(symbol("BTC"), five)]);
-    assert_eq!(types(&mut app, "j"), [Effect::FetchCandles(symbol("ETH"), five)]);
+    assert_eq!(effects, [Effect::FetchSparklines, Effect::FetchCandles(symbol("BTC"), five, None)]);
+    assert_eq!(types(&mut app, "j"), [Effect::FetchCandles(symbol("ETH"), five, None)]);
     assert_eq!(types(&mut app, "k"), []);
-    assert_eq!(types(&mut app, "t"), [Effect::FetchCandles(symbol("BTC"), super::INTERVALS[2])]);
+    assert_eq!(types(&mut app, "t"), [Effect::FetchCandles(symbol("BTC"), super::INTERVALS[3], None)]);
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn the_mouse_selects_what_was_drawn_there() {
         hit(3..4, Target::Row(symbol("SOL"))),
         hit(9..10, Target::Hint(Action::Help)),
     ];
-    app.seen(hits, 8);
+    app.seen(hits, 8, None);
     let mouse = |kind, row| Message::Mouse(MouseEvent { kind, column: 5, row, modifiers: KeyModifiers::NONE });
     let left = MouseEventKind::Down(MouseButton::Left);
     feed(&mut app, [mouse(left, 3)]);

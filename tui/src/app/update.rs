@@ -12,8 +12,8 @@ use bellwether_core::{
 };
 
 use super::{
-    App, Effect, Entry, Frozen, Levels, Link, Message, Overlay, Pane, Purpose, Reply, Screen, Tone, Undo,
-    levels::can_fire, market::INTERVALS,
+    App, Done, Effect, Entry, Frozen, Levels, Link, Message, Overlay, Pane, Purpose, Reply, Screen, Tone, Undo,
+    levels::can_fire,
 };
 use crate::client::{ApiError, stream::StreamMessage};
 
@@ -36,6 +36,7 @@ pub(crate) fn update(app: &mut App, message: Message) -> Vec<Effect> {
         Message::Reply(reply) => on_reply(app, *reply),
         Message::Settings(answer) => super::settings::on_read(app, *answer),
     };
+    app.settle_chart();
     effects.append(&mut wishes(app));
     effects
 }
@@ -54,16 +55,44 @@ fn wishes(app: &mut App) -> Vec<Effect> {
     {
         effects.push(Effect::FetchPast(line));
     }
+    if let Some(Overlay::Level(draft)) = &mut app.overlay
+        && !draft.saving
+    {
+        let line = draft.line();
+        if draft.past.ask(&line, now) {
+            effects.push(Effect::FetchPast(line));
+        }
+    }
     if app.market.wants_sparks(now, app.board.tickers().count()) {
         effects.push(Effect::FetchSparklines);
     }
     if let Some(symbol) = app.subject() {
-        let interval = INTERVALS[app.interval];
-        if app.market.wants_bars(symbol, interval, now) {
-            effects.push(Effect::FetchCandles(symbol, interval));
+        let interval = app.bar_span();
+        for symbol in [Some(symbol), app.chart.compare].into_iter().flatten() {
+            if app.market.wants_bars(symbol, interval, now) {
+                effects.push(Effect::FetchCandles(symbol, interval, None));
+            }
+        }
+        if let Some((symbol, interval, before)) = app.older_bars_wanted()
+            && app.market.wants_older(symbol, interval, before, now)
+        {
+            effects.push(Effect::FetchCandles(symbol, interval, Some(before)));
         }
     }
+    effects.append(&mut counts(app));
     effects
+}
+
+/// The alerts in sight that the past is to be asked about.
+fn counts(app: &mut App) -> Vec<Effect> {
+    let ids = match app.screen {
+        Screen::Watch | Screen::Chart => app.pane_ids(),
+        Screen::Alerts => app.alert_ids(),
+        Screen::History | Screen::Health => return Vec::new(),
+    };
+    let rows = ids.iter().filter_map(|id| app.board.alert(*id));
+    let asked = app.hits_of_alerts.wanted(rows, app.now);
+    if asked.is_empty() { Vec::new() } else { vec![Effect::FetchHits(asked)] }
 }
 
 fn on_time(app: &mut App, now: Timestamp) -> Vec<Effect> {
@@ -105,6 +134,12 @@ fn on_stream(app: &mut App, message: StreamMessage) -> Vec<Effect> {
                 entry.saving = false;
                 entry.refusal =
                     Some("the daemon was lost before it answered: look whether the alert is there".to_owned());
+            }
+            if let Some(Overlay::Level(draft)) = &mut app.overlay
+                && draft.saving
+            {
+                draft.saving = false;
+                draft.refusal = Some("the daemon was lost before it answered: Enter tries again".to_owned());
             }
             Vec::new()
         }
@@ -198,9 +233,14 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
         | Reply::Past(_, Err(_))
         | Reply::Instruments(Err(_))
         | Reply::SettingsSaved(Ok(None)) => {}
-        Reply::Candles(symbol, interval, answer) => {
-            app.market.set_bars(symbol, interval, answer.map(|c| c.items).map_err(|e| e.to_string()));
+        Reply::Candles(symbol, interval, before, answer) => {
+            let answer = answer.map(|c| c.items).map_err(|e| e.to_string());
+            match before {
+                None => app.market.set_bars(symbol, interval, answer),
+                Some(before) => app.market.add_older(symbol, interval, before, answer),
+            }
         }
+        Reply::Hits(asked, answer) => app.hits_of_alerts.answered(&asked, answer.as_ref().ok(), app.now),
         Reply::Instruments(Ok(instruments)) => {
             app.catalog = Catalog::new(instruments);
             app.refill_rows();
@@ -224,6 +264,8 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
         Reply::Past(line, Ok(answer)) => {
             if let Some(Overlay::Entry(entry)) = &mut app.overlay {
                 entry.past.answered(line, &answer);
+            } else if let Some(Overlay::Level(draft)) = &mut app.overlay {
+                draft.past.answered(line, &answer);
             }
         }
         Reply::Searched(name, answer) => super::find::on_searched(app, &name, answer),
@@ -264,8 +306,14 @@ fn on_saved(app: &mut App, answer: Result<bellwether_core::protocol::AlertAnswer
     match answer {
         Ok(answer) => {
             let id = answer.alert.id;
-            if matches!(&app.overlay, Some(Overlay::Entry(entry)) if entry.saving) {
+            if matches!(&app.overlay, Some(Overlay::Entry(entry)) if entry.saving)
+                || matches!(&app.overlay, Some(Overlay::Level(draft)) if draft.saving)
+            {
                 app.overlay = None;
+            }
+            if let Some((_, expr)) = app.edited.take().filter(|(edited, _)| *edited == id) {
+                let done = Done::Edited { version: answer.alert.version };
+                app.undo = Some(Undo { id, expr, done, until: app.now.plus(UNDO) });
             }
             app.pane_alert.put(id);
             app.alert.put(id);
@@ -283,6 +331,10 @@ fn on_saved(app: &mut App, answer: Result<bellwether_core::protocol::AlertAnswer
                 Some(Overlay::Entry(entry)) if entry.saving => {
                     entry.saving = false;
                     entry.refusal = Some(sentence);
+                }
+                Some(Overlay::Level(draft)) if draft.saving => {
+                    draft.saving = false;
+                    draft.refusal = Some(sentence);
                 }
                 _ => app.toasts.push(Tone::Trouble, sentence, app.now),
             }
@@ -336,16 +388,24 @@ pub(super) fn open_edit(app: &mut App, id: AlertId) {
 pub(super) fn delete(app: &mut App, id: AlertId) -> Vec<Effect> {
     let Some(row) = app.board.alert(id) else { return Vec::new() };
     let (expr, paused) = (row.alert.rule.to_string(), row.alert.paused);
-    app.undo = Some(Undo { id, expr, paused, until: app.now.plus(UNDO) });
+    app.undo = Some(Undo { id, expr, done: Done::Deleted { paused }, until: app.now.plus(UNDO) });
     vec![Effect::Delete(id)]
 }
 
-/// Brings the last deleted alert back.
+/// Remembers what an alert said that is being changed, so that the change can be taken back.
+pub(super) fn remember_edit(app: &mut App, id: AlertId, before: String) {
+    app.edited = Some((id, before));
+}
+
+/// Brings the last deleted alert back, or takes the last change of one back.
 pub(super) fn undo(app: &mut App) -> Vec<Effect> {
     if let Some(undo) = app.undo.take() {
-        return vec![Effect::Restore(undo.id, undo.expr, undo.paused)];
+        return vec![match undo.done {
+            Done::Deleted { paused } => Effect::Restore(undo.id, undo.expr, paused),
+            Done::Edited { version } => Effect::Edit(undo.id, version, undo.expr),
+        }];
     }
-    app.toasts.push(Tone::Info, "nothing to bring back", app.now);
+    app.toasts.push(Tone::Info, "nothing to take back", app.now);
     Vec::new()
 }
 

@@ -1,7 +1,10 @@
 //! The daemon's REST interface for the command line and the dashboard: one method a call, typed by
 //! [`bellwether_core::protocol`] (`docs/api.md`). Every failure is an [`ApiError`] that reads as one clear sentence.
 
+mod account;
 pub mod stream;
+
+pub use account::Token;
 
 use std::time::Duration;
 
@@ -15,7 +18,7 @@ use bellwether_core::{
         AddedInstrument, AlertAnswer, AlertPatch, AlertView, Candles, ChannelTest, ChannelView, EventView, Health,
         NewInstrument, Page, PriceView, Problem, SearchAnswer,
     },
-    time::Span,
+    time::{Span, Timestamp},
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
@@ -158,9 +161,16 @@ impl ApiClient {
         self.listing(&["prices"], &query).await
     }
 
-    /// The last `limit` bars of an instrument (`GET /prices/{symbol}/candles`), oldest first.
-    pub async fn candles(&self, symbol: Symbol, interval: Span, limit: usize) -> Result<Candles, ApiError> {
-        let query = [("interval", interval.to_string()), ("limit", limit.to_string())];
+    /// The last `limit` bars of an instrument, before a time where one is given (`GET /prices/{symbol}/candles`), oldest first.
+    pub async fn candles(
+        &self,
+        symbol: Symbol,
+        interval: Span,
+        limit: usize,
+        before: Option<Timestamp>,
+    ) -> Result<Candles, ApiError> {
+        let mut query = vec![("interval", interval.to_string()), ("limit", limit.to_string())];
+        query.extend(before.map(|at| ("before", at.to_string())));
         self.get(&["prices", symbol.as_str(), "candles"], &query).await
     }
 
@@ -319,6 +329,8 @@ impl ApiClient {
     fn unreachable(&self, error: reqwest::Error) -> ApiError {
         let reason = if error.is_timeout() {
             "it took too long".to_owned()
+        } else if let Some(refused) = certificate(&error) {
+            refused
         } else if error.is_connect() {
             "nobody listens there".to_owned()
         } else {
@@ -330,6 +342,13 @@ impl ApiClient {
     fn garbled(&self, reason: String) -> ApiError {
         ApiError::Garbled { address: self.address.clone(), reason }
     }
+}
+
+/// What is wrong with the other side's certificate, if that is what is wrong. The causes are of private types, so their words tell.
+fn certificate(error: &reqwest::Error) -> Option<String> {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let tls = causes.find(|cause| cause.to_string().contains("certificate"))?;
+    Some(format!("its certificate is not accepted: {tls}"))
 }
 
 /// The parts of a patch that say something.
@@ -384,7 +403,7 @@ mod tests {
         };
         let client = serve(Router::new().route("/prices/{symbol}/candles", routing::get(candles))).await;
         let symbol: Symbol = "S&P 500/X".parse().expect("a symbol");
-        let answer = client.candles(symbol, Span::from_seconds(300), 5).await.expect("candles");
+        let answer = client.candles(symbol, Span::from_seconds(300), 5, None).await.expect("candles");
         assert_eq!(answer.symbol, symbol);
     }
 

@@ -4,7 +4,7 @@
 //! the receiver of those is dropped. The channel is bounded: a dashboard that does not keep up makes this task wait, and
 //! the daemon conflates prices for a reader that is slow.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bellwether_core::{
     protocol::{ClientFrame, PROTOCOL, ServerFrame},
@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
     tungstenite::{
         self, Message,
         client::IntoClientRequest,
@@ -143,15 +143,27 @@ async fn connect(address: &str, token: &str) -> Result<Socket, String> {
         HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| "its token cannot be read".to_owned())?;
     bearer.set_sensitive(true);
     request.headers_mut().insert(AUTHORIZATION, bearer);
+    // The certificates that REST believes in, those of this system.
+    let tls = if address.starts_with("https://") { Some(connector()?) } else { None };
     let config = WebSocketConfig::default()
         .max_message_size(Some(LARGEST_FRAME))
         .max_frame_size(Some(LARGEST_FRAME))
         .max_write_buffer_size(1 << 20);
-    match timeout(CONNECT_PATIENCE, connect_async_with_config(request, Some(config), true)).await {
+    match timeout(CONNECT_PATIENCE, connect_async_tls_with_config(request, Some(config), true, tls)).await {
         Ok(Ok((socket, _))) => Ok(socket),
         Ok(Err(error)) => Err(in_words(&error)),
         Err(_) => Err("it does not answer".to_owned()),
     }
+}
+
+/// TLS with the system's certificates. The cryptography is named, so that no process-wide default is needed.
+fn connector() -> Result<Connector, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(rustls_platform_verifier::BuilderVerifierExt::with_platform_verifier)
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    Ok(Connector::Rustls(Arc::new(config.with_no_client_auth())))
 }
 
 /// What went wrong, without addresses.
@@ -164,6 +176,7 @@ fn in_words(error: &tungstenite::Error) -> String {
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {
             "it closed the connection".to_owned()
         }
+        tungstenite::Error::Tls(e) => format!("its certificate is not accepted: {e}"),
         tungstenite::Error::Protocol(_) => "the connection broke off".to_owned(),
         tungstenite::Error::Capacity(_) => "it sent a frame that is too large".to_owned(),
         tungstenite::Error::Http(response) if response.status().as_u16() == 401 => {

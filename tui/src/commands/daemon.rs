@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use bellwether_core::config::{Config, LogFormat, Tape};
 use bellwether_daemon::{Daemon, Options, Running};
+pub(super) use bellwether_daemon::{back_up, restore};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 

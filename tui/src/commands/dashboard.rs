@@ -11,7 +11,7 @@ use crate::{
     error::UserError,
     folders::Folders,
     launch::{self, Absent},
-    out,
+    logins, out,
     runtime::{self, DashboardOptions, Starter},
     settings_file::SettingsFile,
 };
@@ -36,7 +36,7 @@ pub(super) fn run(global: &Global, chart: Option<&str>) -> anyhow::Result<()> {
     needs_a_terminal()?;
     let folders = Folders::find(global)?;
     on_a_runtime(async {
-        let file = match launch::find(&folders.runtime).await {
+        let file = match launch::daemon(global).await {
             Ok(file) => file,
             Err(Absent::Unusable(error)) => return Err(error.into()),
             Err(Absent::NoFile(_) | Absent::NoAnswer(_)) => {
@@ -49,14 +49,20 @@ pub(super) fn run(global: &Global, chart: Option<&str>) -> anyhow::Result<()> {
             token: file.token,
             simulated: file.simulated,
             readonly: global.readonly,
-            reconnect: reconnect(&folders),
+            reconnect: reconnect(global, &folders),
             start: Some(starter(global, &folders)),
             timezone: timezone(global, &folders),
             settings: SettingsFile::of(&folders, global.config.is_some()),
             data: folders.data.clone(),
             chart,
         };
-        runtime::run(options).await?;
+        let renewing = global.url.clone().map(|url| tokio::spawn(logins::keep(url)));
+        let done = runtime::run(options).await;
+        if let Some(renewing) = renewing {
+            renewing.abort();
+            return done;
+        }
+        done?;
         out::note(
             "The daemon keeps running and watches your alerts. `bellwether` opens this again; `bellwether list` shows the alerts.",
         );
@@ -80,12 +86,17 @@ pub(super) fn timezone(global: &Global, folders: &Folders) -> Option<String> {
     config_file::load(&folders.config, global.config.is_some()).ok().and_then(|loaded| loaded.config.user.timezone)
 }
 
-/// How the dashboard finds the daemon again: by the file that a new one writes.
-pub(super) fn reconnect(folders: &Folders) -> Reconnect {
-    let runtime = folders.runtime.clone();
+/// How the dashboard finds the daemon again: by the file that a new one writes, or by the login that is kept for its address.
+pub(super) fn reconnect(global: &Global, folders: &Folders) -> Reconnect {
+    let (runtime, url) = (folders.runtime.clone(), global.url.clone());
     Box::new(move || {
-        let runtime = runtime.clone();
+        let (runtime, url) = (runtime.clone(), url.clone());
         Box::pin(async move {
+            if let Some(url) = url {
+                let address = logins::address(&url)?;
+                let token = logins::token(&address).await?;
+                return Ok((address, token));
+            }
             match launch::read_daemon_file(&runtime) {
                 Ok(file) => Ok((file.address, file.token)),
                 Err(_) => Err(anyhow::anyhow!("no daemon has announced itself")),

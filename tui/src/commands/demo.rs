@@ -56,7 +56,7 @@ async fn show(global: &Global, folders: &Folders, file: DaemonFile) -> anyhow::R
         token: file.token,
         simulated: file.simulated,
         readonly: global.readonly,
-        reconnect: reconnect(folders),
+        reconnect: reconnect(global, folders),
         start: None,
         timezone: timezone(global, folders),
         settings: SettingsFile::of(folders, global.config.is_some()),

@@ -14,7 +14,6 @@ use crate::{
     cli::{Global, InstrumentsArgs},
     client::ApiError,
     error::UserError,
-    folders::Folders,
     launch,
     out::{self, Align, Table},
 };
@@ -164,9 +163,7 @@ async fn add(global: &Global, wanted: &NewInstrument) -> anyhow::Result<()> {
 /// Waits until the daemon is there with this instrument.
 async fn renewed(global: &Global, symbol: Symbol) {
     loop {
-        if let Ok(folders) = Folders::find(global)
-            && let Ok(file) = launch::find(&folders.runtime).await
-        {
+        if let Ok(file) = launch::daemon(global).await {
             let client = crate::client::ApiClient::new(&file.address, &file.token);
             if client.instruments().await.is_ok_and(|all| all.iter().any(|i| i.symbol == symbol)) {
                 return;

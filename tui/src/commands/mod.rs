@@ -2,11 +2,13 @@
 
 mod alerts;
 mod backtest;
+mod backup;
 mod daemon;
 mod dashboard;
 mod demo;
 mod events;
 mod instruments;
+mod login;
 mod notify;
 mod prices;
 mod settings;
@@ -24,6 +26,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         None => dashboard::run(&global, cli.chart.as_deref()),
         Some(Command::Demo) => demo::run(&global),
         Some(Command::Daemon(args)) => daemon::run(&global, &args),
+        Some(Command::Login { email, register }) => wait(login::enter(&global, &email, register)),
+        Some(Command::Logout) => wait(login::leave(&global)),
         Some(Command::Add { line }) => wait(alerts::add(&global, &line)),
         Some(Command::List) => wait(alerts::list(&global)),
         Some(Command::Edit { id, line }) => wait(alerts::edit(&global, &id, &line)),
@@ -43,6 +47,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Notify(Notify::List)) => wait(notify::list(&global)),
         Some(Command::Config(ConfigCommand::Example)) => settings::example(),
         Some(Command::Config(ConfigCommand::Check)) => settings::check(&global),
+        Some(Command::Backup { file }) => backup::back_up(&global, &file),
+        Some(Command::Restore { file }) => backup::restore(&global, &file),
         Some(Command::Config(ConfigCommand::Keys)) => settings::keys(&global),
     }
 }

@@ -13,7 +13,6 @@ use crate::{
     cli::Global,
     client::ApiClient,
     error::UserError,
-    folders::Folders,
     launch,
     out::{self, Align, Table},
 };
@@ -68,8 +67,7 @@ pub(super) fn signed_pct(change: Price) -> String {
 
 /// The instruments that the daemon knows; those that are built in while none answers.
 pub(super) async fn catalog(global: &Global) -> Catalog {
-    let Ok(folders) = Folders::find(global) else { return Catalog::builtin() };
-    match launch::find(&folders.runtime).await {
+    match launch::daemon(global).await {
         Ok(file) => match ApiClient::new(&file.address, &file.token).instruments().await {
             Ok(instruments) => Catalog::new(instruments),
             Err(_) => Catalog::builtin(),

@@ -45,13 +45,13 @@ pub(super) async fn follow_firings(global: &Global) -> anyhow::Result<()> {
 
 async fn follow(global: &Global, wanted: &[Symbol], show: Show) -> anyhow::Result<()> {
     let folders = Folders::find(global)?;
-    let Ok(file) = launch::find(&folders.runtime).await else {
+    let Ok(file) = launch::daemon(global).await else {
         // Says what to do about it.
         return launch::client(global).await.map(drop).map_err(Into::into);
     };
     let (out, mut messages) = mpsc::channel(64);
     let (commands, taken) = mpsc::channel(4);
-    tokio::spawn(stream::run(file.address, file.token, reconnect(&folders), out, taken));
+    tokio::spawn(stream::run(file.address, file.token, reconnect(global, &folders), out, taken));
     let mut board = Board::default();
     let mut lost = false;
     loop {

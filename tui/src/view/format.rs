@@ -107,6 +107,13 @@ pub(super) fn day(app: &App, at: Timestamp) -> String {
     format!("{} {}", MONTHS[month - 1], local.day())
 }
 
+/// A month in the user's zone: `Nov 2026`.
+pub(super) fn month(app: &App, at: Timestamp) -> String {
+    let local = at.to_jiff().to_zoned(app.zone.clone());
+    let month = usize::try_from(local.month()).unwrap_or(1).clamp(1, 12);
+    format!("{} {}", MONTHS[month - 1], local.year())
+}
+
 /// A moment: the time if it is today, with the day if it is not.
 pub(super) fn moment(app: &App, at: Timestamp) -> String {
     let today = day(app, app.now);

@@ -44,26 +44,28 @@ use self::{
     pen::{Pen, row},
     theme::Theme,
 };
-use crate::app::{App, Hit, Link, Overlay, Screen};
+use crate::app::{App, Hit, Link, Overlay, Plot, Screen};
 
 /// What a frame tells the dashboard: what can be clicked, and how many rows the list has.
 #[derive(Debug)]
 pub(crate) struct Drawn {
     pub(crate) hits: Vec<Hit>,
     pub(crate) page: usize,
+    /// Where the chart's prices and bars are, if there is one.
+    pub(crate) plot: Option<Plot>,
 }
 
 /// Draws the dashboard.
 pub(crate) fn draw(app: &App, frame: &mut Frame<'_>) -> Drawn {
     let area = frame.area();
     let theme = Theme::new(app.look);
-    let mut pen = Pen { buffer: frame.buffer_mut(), theme, hits: Vec::new(), page: app.page, cursor: None };
+    let mut pen = Pen { buffer: frame.buffer_mut(), theme, hits: Vec::new(), page: app.page, cursor: None, plot: None };
     if area.width > 0 && area.height > 0 {
         pen.tint(area, theme.base);
         whole(app, &mut pen, area);
         last_look(pen.buffer, theme.ascii);
     }
-    let (drawn, cursor) = (Drawn { hits: pen.hits, page: pen.page }, pen.cursor);
+    let (drawn, cursor) = (Drawn { hits: pen.hits, page: pen.page, plot: pen.plot }, pen.cursor);
     if let Some(at) = cursor {
         frame.set_cursor_position(at);
     }
@@ -158,7 +160,7 @@ fn watch(app: &App, pen: &mut Pen<'_>, body: Rect, screen: Rect) {
 /// A window too small for a screen: the most important line.
 fn one_line(app: &App, pen: &mut Pen<'_>, area: Rect, lost: bool) {
     let line = row(area, area.height / 2);
-    if app.overlay.is_some() {
+    if !matches!(app.overlay, None | Some(Overlay::Level(_))) {
         return overlay(app, pen, area);
     }
     let Some(symbol) = app.selected() else {
@@ -189,7 +191,8 @@ fn overlay(app: &App, pen: &mut Pen<'_>, area: Rect) {
         Some(Overlay::Settings(changing)) => settings::draw(app, pen, area, changing),
         Some(Overlay::Help { filter, scroll }) => help::draw(app, pen, area, filter, *scroll),
         Some(Overlay::Explain(id)) => alerts::explanation(app, pen, area, *id),
-        None => {}
+        // It is drawn in the chart.
+        Some(Overlay::Level(_)) | None => {}
     }
 }
 

@@ -203,11 +203,11 @@ fn answer(chance: &mut Chance, effect: Effect) -> Option<Message> {
     };
     let fine = chance.below(3) > 0;
     let reply = match effect {
-        Effect::FetchCandles(symbol, interval) if fine => {
+        Effect::FetchCandles(symbol, interval, before) if fine => {
             let items = walk(price(chance.one(&PRICES)), chance.below(300), interval);
-            Reply::Candles(symbol, interval, Ok(Candles { symbol, interval, items }))
+            Reply::Candles(symbol, interval, before, Ok(Candles { symbol, interval, items }))
         }
-        Effect::FetchCandles(symbol, interval) => Reply::Candles(symbol, interval, Err(refused())),
+        Effect::FetchCandles(symbol, interval, before) => Reply::Candles(symbol, interval, before, Err(refused())),
         Effect::Create(_) | Effect::Edit(..) if fine => {
             Reply::Saved(Ok(fixture::answer(alert(31, chance.one(&LINES), AlertState::Armed))))
         }
@@ -337,8 +337,8 @@ fn whatever_comes_nothing_panics_and_the_screen_is_the_one_drawn_afresh() {
             let lines = differs.map(|((_, y, ..), _)| (line(&old, *y), line(&new, *y)));
             assert_eq!(differs, None, "step {step} at {size:?}: {lines:?}");
         }
-        if let Some(super::Drawn { hits, page }) = drawn {
-            app.seen(hits, page);
+        if let Some(super::Drawn { hits, page, plot }) = drawn {
+            app.seen(hits, page, plot);
         }
     }
 }

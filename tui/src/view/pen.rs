@@ -10,7 +10,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use super::theme::Theme;
-use crate::app::{Hit, Target};
+use crate::app::{Hit, Plot, Target};
 
 /// A piece of a line with its style.
 pub(super) type Piece<'a> = (std::borrow::Cow<'a, str>, Style);
@@ -29,6 +29,8 @@ pub(super) struct Pen<'a> {
     pub(super) page: usize,
     /// Where the terminal's cursor goes.
     pub(super) cursor: Option<(u16, u16)>,
+    /// Where the chart's prices and bars are.
+    pub(super) plot: Option<Plot>,
 }
 
 /// How many columns a text takes.
@@ -241,7 +243,7 @@ mod tests {
         let area = Rect::new(0, 0, 6, 1);
         let mut buffer = Buffer::empty(area);
         let theme = Theme::new(crate::app::Look::default());
-        let mut pen = Pen { buffer: &mut buffer, theme, hits: Vec::new(), page: 0, cursor: None };
+        let mut pen = Pen { buffer: &mut buffer, theme, hits: Vec::new(), page: 0, cursor: None, plot: None };
         pen.put(area, 0, "東京東", Style::new());
         pen.dot(1, 0, "│", Style::new());
         pen.clear(Rect { x: 5, width: 1, ..area }, Style::new());

@@ -8,7 +8,7 @@ use super::{
     pen::{Pen, Piece, piece, width},
 };
 use crate::app::{
-    App, Context, Freshness, Link, Screen, Target, Tone, Total, first,
+    App, Context, Done, Freshness, Link, Screen, Target, Tone, Total, first,
     keymap::{self},
 };
 
@@ -229,7 +229,8 @@ pub(super) fn hints_of(app: &App, pen: &mut Pen<'_>, line: Rect, contexts: &[Con
     if let Some(undo) = &app.undo
         && app.overlay.is_none()
     {
-        let text = format!("u brings {} back ({} s) ", undo.id, undo.until.since(app.now).as_seconds() + 1);
+        let what = if matches!(undo.done, Done::Deleted { .. }) { "brings" } else { "puts" };
+        let text = format!("u {what} {} back ({} s) ", undo.id, undo.until.since(app.now).as_seconds() + 1);
         let end = pen.put(line, x, &text, pen.theme.tag);
         pen.hit(Rect { x, width: end - x, ..line }, Target::Hint(crate::app::Action::Undo));
         x = end + 1;

@@ -66,6 +66,20 @@ fn pictures() -> Vec<(&'static str, App)> {
         ("find", with(&|app| drop(types(app, "/eth")))),
         ("explain", with(&|app| drop(types(app, "w")))),
         (
+            "line",
+            with(&|app| {
+                app.screen = Screen::Chart;
+                press(app, KeyCode::Tab);
+            }),
+        ),
+        (
+            "studies",
+            with(&|app| {
+                app.screen = Screen::Chart;
+                drop(types(app, "ciiiii"));
+            }),
+        ),
+        (
             "lost",
             with(&|app| {
                 let lost = crate::client::stream::StreamMessage::Lost {
@@ -135,6 +149,7 @@ fn the_screens_look_as_they_did() {
     let shown = [
         "watch",
         "chart",
+        "line",
         "alerts",
         "history",
         "health",
@@ -454,6 +469,95 @@ fn the_help_is_not_cut_where_there_is_room() {
             );
         }
     }
+}
+
+/// The Chart screen after these keys, at 120x40, with what the frame tells the dashboard.
+fn charted(keys: &[KeyCode]) -> (App, String) {
+    let mut app = fixture::app();
+    app.screen = Screen::Chart;
+    let look = |app: &mut App| {
+        let mut terminal = Terminal::new(TestBackend::new(120, 40)).expect("a buffer");
+        let mut drawn = None;
+        terminal.draw(|frame| drawn = Some(draw(app, frame))).expect("drawn");
+        let Drawn { hits, page, plot } = drawn.expect("drawn");
+        app.seen(hits, page, plot);
+        text(terminal.backend().buffer())
+    };
+    look(&mut app);
+    for key in keys {
+        press(&mut app, *key);
+        look(&mut app);
+    }
+    let shown = look(&mut app);
+    (app, shown)
+}
+
+fn chars(text: &str) -> Vec<KeyCode> {
+    text.chars().map(KeyCode::Char).collect()
+}
+
+#[test]
+fn the_crosshair_tells_the_values_of_its_bar() {
+    let (app, shown) = charted(&[KeyCode::Left, KeyCode::Left, KeyCode::Up]);
+    let bar = app.cross_bar().expect("a bar");
+    let line = shown.lines().nth(3).expect("a line");
+    assert!(line.contains(&format!("C {}", format::price(bar.close))), "{shown}");
+    assert!(line.contains(" O ") && line.contains(" H ") && line.contains(" L "), "{line}");
+    assert!(shown.contains('┼'), "{shown}");
+    let (app, shown) = charted(&[KeyCode::Left, KeyCode::Esc]);
+    assert!(app.screen == Screen::Chart && !shown.contains('┼'), "Esc puts it away first");
+}
+
+#[test]
+fn a_new_line_stands_where_the_crosshair_was_and_says_the_same_number_everywhere() {
+    let mut keys = vec![KeyCode::Left; 3];
+    keys.extend([KeyCode::Up; 6]);
+    keys.push(KeyCode::Char('A'));
+    let (app, shown) = charted(&keys);
+    let Some(Overlay::Level(draft)) = &app.overlay else { panic!("no line in the hand") };
+    let level = format::level(draft.level);
+    assert!(shown.contains(&format!("crosses up {}", draft.level)), "{shown}");
+    assert!(shown.lines().any(|line| line.contains("new > ") && line.contains(&level)), "{level} on the axis: {shown}");
+    assert!(shown.contains("last 30 days: counting"), "{shown}");
+}
+
+#[test]
+fn ranges_styles_indicators_and_a_comparison_are_drawn() {
+    for (keys, words) in [
+        (chars("t"), "1W"),
+        (chars("T"), "4H"),
+        (chars("c"), "line"),
+        (chars("cc"), "area"),
+        (chars("i"), "sma(20"),
+        (chars("iiii"), "RSI 14  "),
+        (chars("="), "zoomed in"),
+        (chars("_"), "zoomed out"),
+        (chars("<<"), "up to "),
+    ] {
+        let (_, shown) = charted(&keys);
+        assert!(shown.contains(words), "{keys:?}: {shown}");
+    }
+    let mut keys = chars("Ceth");
+    keys.push(KeyCode::Enter);
+    let (app, shown) = charted(&keys);
+    assert_eq!(app.chart.compare, Some(fixture::symbol("ETH")));
+    assert!(shown.contains("with ETH") && shown.contains("ETH ") && shown.contains("0.00 %"), "{shown}");
+    keys.push(KeyCode::Char('C'));
+    assert_eq!(charted(&keys).0.chart.compare, None);
+}
+
+#[test]
+fn a_range_is_a_band_and_what_is_out_of_sight_an_arrow() {
+    let mut app = fixture::app();
+    let row = fixture::alert(40, "BTC exits 60500..62000 each", bellwether_core::alert::AlertState::Armed);
+    let event = bellwether_core::event::Event::AlertPut(row);
+    fixture::feed(&mut app, [fixture::server(bellwether_core::protocol::ServerFrame::from_event(2, event))]);
+    (app.screen, app.look.theme) = (Screen::Chart, ThemeName::Dark);
+    let drawn = buffer(&app, 120, 40);
+    let ground = |y: u16| drawn[(3, y)].bg;
+    let tinted = (4..36).filter(|y| ground(*y) != ground(37)).count();
+    assert!((5..30).contains(&tinted), "{tinted} lines of band");
+    assert!(text(&drawn).contains("↓ a9 58,000"), "{}", text(&drawn));
 }
 
 #[test]

@@ -36,6 +36,10 @@ pub(super) struct Theme {
     pub(super) tag: Style,
     pub(super) tab: Style,
     pub(super) key: Style,
+    /// The ground of a range's band in the chart; none where there is no ground colour that suits.
+    pub(super) band: Option<Style>,
+    /// The ground of bars outside regular hours.
+    pub(super) shade: Option<Style>,
     pub(super) ascii: bool,
 }
 
@@ -49,6 +53,8 @@ struct Palette {
     warn: Color,
     level: Color,
     selected: Option<Color>,
+    /// The grounds of a band, and of hours outside the regular ones.
+    grounds: Option<(Color, Color)>,
     /// Text on a coloured ground.
     ink: Color,
 }
@@ -71,6 +77,7 @@ fn palette(name: ThemeName) -> Palette {
         warn: rgb(0x00E5_B567),
         level: rgb(0x00C6_9CF4),
         selected: Some(rgb(0x001F_2A37)),
+        grounds: Some((rgb(0x0020_1C33), rgb(0x0018_1F27))),
         ink: rgb(0x000F_1419),
     };
     let light = Palette {
@@ -82,6 +89,7 @@ fn palette(name: ThemeName) -> Palette {
         warn: rgb(0x0085_5500),
         level: rgb(0x0071_3FB0),
         selected: Some(rgb(0x00ED_F2F7)),
+        grounds: Some((rgb(0x00F3_EEFA), rgb(0x00F2_F2EE))),
         ink: rgb(0x00FB_FBF8),
     };
     match name {
@@ -94,6 +102,7 @@ fn palette(name: ThemeName) -> Palette {
             warn: Color::Yellow,
             level: Color::Magenta,
             selected: None,
+            grounds: None,
             ink: Color::Black,
         },
         ThemeName::Dark => dark,
@@ -145,6 +154,8 @@ impl Theme {
             tag: Style::new().fg(p.ink).bg(p.level),
             tab: Style::new().fg(p.ink).bg(p.accent).add_modifier(bold),
             key: fg(p.accent),
+            band: p.grounds.map(|(band, _)| Style::new().bg(band)),
+            shade: p.grounds.map(|(_, shade)| Style::new().bg(shade)),
             ascii: look.ascii,
         }
     }
@@ -177,6 +188,8 @@ impl Theme {
             tag: with(Modifier::REVERSED),
             tab: with(Modifier::REVERSED),
             key: with(Modifier::BOLD),
+            band: None,
+            shade: None,
             ascii,
         }
     }
@@ -194,18 +207,18 @@ impl Theme {
 /// The ASCII character that stands for one of ours, and `?` for anybody else's.
 pub(super) const fn in_ascii(c: char) -> &'static str {
     match c {
-        '─' | '╌' | '—' | '▄' | '▀' => "-",
-        '│' | '╷' | '╵' | '├' | '┤' => "|",
-        '╭' | '╮' | '╰' | '╯' | '▆' => "+",
+        '─' | '╌' | '—' | '━' | '┈' | '▄' | '▀' => "-",
+        '│' | '┊' | '▏' | '╷' | '╵' | '├' | '┤' => "|",
+        '╭' | '╮' | '╰' | '╯' | '▆' | '┼' => "+",
         '▲' | '↑' => "^",
         '▼' | '↓' => "v",
-        '●' | '•' => "*",
+        '●' | '•' | '\u{2800}'..='\u{28ff}' => "*",
         '◐' | '○' => "o",
         '◆' | '█' => "#",
         '▶' | '▸' | '→' => ">",
         '←' => "<",
         '…' | '±' => "~",
-        '·' | '▂' => ".",
+        '·' | '▂' | '░' => ".",
         '✓' => "y",
         '✗' => "x",
         '▁' => "_",
@@ -241,7 +254,8 @@ mod tests {
             let (text, ground) = p.ground.expect("these have a ground");
             let colours = [text, p.dim.expect("a dim colour"), p.accent, p.up, p.down, p.warn, p.level];
             for colour in colours {
-                for ground in [ground, p.selected.expect("these have one")] {
+                let (band, shade) = p.grounds.expect("these have them");
+                for ground in [ground, p.selected.expect("these have one"), band, shade] {
                     let ratio = contrast(colour, ground);
                     assert!(ratio >= 4.5, "{name:?}: {colour:?} on {ground:?} has only {ratio:.2}");
                 }

@@ -4,6 +4,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
     io::Write as _,
     path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use proptest::{
@@ -19,25 +20,28 @@ use super::{
 
 /// How many random tapes are run when nobody asks for more.
 const TAPES: u32 = 400;
+/// They are run in this many parts, each with a seed of its own, so that a seed means the same tapes on any number of processors.
+const PARTS: u32 = 16;
 
 #[expect(clippy::disallowed_methods, reason = "a test binary may be told by its environment how long to try")]
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|e| panic!("{name}={text}: {e}")))
 }
 
-/// Runs as many random cases as `BELLWETHER_TAPES` says on all processors, and says how many these were.
+/// Runs as many random cases as `BELLWETHER_TAPES` says on all processors, and says how many these were. `BELLWETHER_SEED` repeats a run.
 fn race<S: Strategy>(what: &str, strategy: impl Fn() -> S + Sync, judge: impl Fn(S::Value) + Sync)
 where
     S::Value: std::fmt::Debug,
 {
     let tapes = setting("BELLWETHER_TAPES").map_or(TAPES, |n| u32::try_from(n).unwrap());
     let seed = setting("BELLWETHER_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
-    let lanes = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap()).min(tapes);
-    let run_lane = |lane: u32| {
+    let run_part = |part: u32| {
         let mut runner = TestRunner::new(ProptestConfig {
-            cases: tapes / lanes + u32::from(lane < tapes % lanes),
-            rng_seed: RngSeed::Fixed(seed.wrapping_add(u64::from(lane))),
+            cases: tapes / PARTS + u32::from(part < tapes % PARTS),
+            rng_seed: RngSeed::Fixed(seed.wrapping_add(u64::from(part))),
             failure_persistence: None,
+            // Those of all tapes together count.
+            max_local_rejects: u32::MAX,
             ..ProptestConfig::default()
         });
         match runner.run(&strategy(), |tape| {
@@ -51,10 +55,17 @@ where
             Err(TestError::Abort(why)) => panic!("{why}"),
         }
     };
+    let next = AtomicU32::new(0);
+    let work = || {
+        while let part @ 0..PARTS = next.fetch_add(1, Ordering::Relaxed) {
+            run_part(part);
+        }
+    };
     std::thread::scope(|scope| {
-        let running: Vec<_> = (0..lanes).map(|lane| scope.spawn(move || run_lane(lane))).collect();
-        for lane in running {
-            if let Err(why) = lane.join() {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let running: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        for one in running {
+            if let Err(why) = one.join() {
                 std::panic::resume_unwind(why);
             }
         }

@@ -8,15 +8,12 @@ use bellwether_core::{
     tick::{DayStats, Tick},
     time::Timestamp,
 };
-use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::hours::Hours;
-use crate::ingest::supervise::believable;
+use crate::{ingest::supervise::believable, provider::undisguised};
 
-/// More significant digits than this are a binary float in disguise.
-const HONEST_DIGITS: u32 = 9;
 /// The most candles of an answer that are looked at, from the last one back: a longer gap is not for a poll to fill.
 const MOST_CLOSES: usize = 60;
 
@@ -99,7 +96,7 @@ pub(super) fn read(
     now: Timestamp,
 ) -> Result<Found, &'static str> {
     let hint = meta.price_hint.and_then(|raw| raw.get().parse().ok());
-    let number = |raw: Option<&RawValue>| raw.and_then(|raw| price(raw.get(), hint));
+    let number = |raw: Option<&RawValue>| raw.and_then(|raw| undisguised(raw.get(), hint));
     let positive = |raw| number(raw).filter(|p| p.is_positive());
     let series = Series::read(meta, arrays);
     let (value, seconds) = match (meta.regular_market_price, series.last()) {
@@ -109,13 +106,13 @@ pub(super) fn read(
         (None, Some((seconds, raw))) if meta.close.is_some() => (raw, Some(seconds)),
         (None, _) => return Err("price"),
     };
-    let value = price(value.get(), hint).filter(|&p| believable(instrument, p)).ok_or("price")?;
+    let value = undisguised(value.get(), hint).filter(|&p| believable(instrument, p)).ok_or("price")?;
     // Without a time the price of a closed market would pass for news.
     let seconds = seconds.ok_or("time")?;
     let day_only = meta.range.as_deref().is_none_or(|range| range == "1d");
     let hours = Hours::stated(meta.current_trading_period, meta.trading_periods, meta.has_pre_post_market_data, now);
     let closes = if meta.data_granularity.as_deref() == Some("1m") {
-        series.closes(|raw| price(raw, hint).filter(|&p| believable(instrument, p)))
+        series.closes(|raw| undisguised(raw, hint).filter(|&p| believable(instrument, p)))
     } else {
         Vec::new()
     };
@@ -199,20 +196,4 @@ pub(super) fn unix_seconds(raw: &str) -> Option<i64> {
     let whole = raw.trim_matches('"').split('.').next()?;
     let value: i64 = whole.parse().ok().filter(|&value| value > 0)?;
     Some(if value > 100_000_000_000 { value / 1_000 } else { value })
-}
-
-/// A number as Yahoo writes it. Many are 32-bit floats widened to 64 bits: `2284.449951171875` is 2284.45. What has more than
-/// nine significant digits is rounded to seven, or to the places of `priceHint` where those are more.
-pub(super) fn price(raw: &str, hint: Option<u32>) -> Option<Price> {
-    let price = Price::from_json(raw).ok()?;
-    let value = price.decimal();
-    // Digits of the number, leading zeros not counted: 0.00001234 has four.
-    let digits = value.mantissa().unsigned_abs().checked_ilog10().map_or(0, |log| log + 1);
-    if digits <= HONEST_DIGITS {
-        return Some(price);
-    }
-    let before_point = i64::from(digits) - i64::from(value.scale());
-    let places = u32::try_from((7 - before_point).max(0)).ok()?.max(hint.unwrap_or(0).min(8));
-    Some(Price::new(value.round_dp_with_strategy(places, RoundingStrategy::MidpointNearestEven)))
-        .filter(|p| p.decimal() != Decimal::ZERO)
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     super::{ALERTS_PER_ACCOUNT, AlertEdit},
-    Result, StoreError, from_json, lanes, to_json,
+    Result, StoreError, from_json, lanes, to_json, users,
 };
 
 const COLUMNS: &str = "id, owner, version, rule, paused, snoozed_until, created, updated";
@@ -28,6 +28,10 @@ pub(in crate::store) fn insert(
         if let Some(row) = statement.query(params![owner.0, key])?.next()? {
             return Ok((read(row)?, true));
         }
+    }
+    if !users::exists(db, owner)? {
+        // The account was deleted while this was on its way.
+        return Err(StoreError::NotFound);
     }
     if owner != UserId::OWNER {
         let have: u32 = db

@@ -94,6 +94,19 @@ pub(super) fn open_for_reading(file: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Opens it for reading. Only a database that a crash has interrupted before it had its write-ahead journal is opened for writing: what is
+/// half done has to be taken back before anything can be read, and a connection for reading cannot do that.
+pub(super) fn open_for_inspection(file: &Path) -> rusqlite::Result<Connection> {
+    if !beside(file, "-journal").exists() {
+        return open_for_reading(file);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(BUSY)?;
+    settle(&connection)?;
+    Ok(connection)
+}
+
 /// What both connections want.
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -104,14 +117,14 @@ fn settle(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Refuses what is damaged, newer or not ours, reading only.
-fn inspect(file: &Path) -> Result<()> {
+pub(super) fn inspect(file: &Path) -> Result<()> {
     let why = |error: rusqlite::Error| open_error(file, &error);
     let size = |path: &Path| fs::metadata(path).map_or(0, |m| m.len());
     if size(file) == 0 {
         return Ok(());
     }
     let unclean = size(&beside(file, "-wal")) > 0;
-    let connection = open_for_reading(file).map_err(why)?;
+    let connection = open_for_inspection(file).map_err(why)?;
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(why);
     let (application, found) = (number("application_id")?, number("user_version")?);
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(why)?;
@@ -174,7 +187,7 @@ pub(super) fn open_error(file: &Path, error: &rusqlite::Error) -> OpenError {
     }
 }
 
-fn damaged(file: &Path, what: String) -> OpenError {
+pub(super) fn damaged(file: &Path, what: String) -> OpenError {
     let entries = file.parent().and_then(|folder| fs::read_dir(folder).ok());
     let backup = entries
         .into_iter()
@@ -182,7 +195,8 @@ fn damaged(file: &Path, what: String) -> OpenError {
         .filter_map(Result::<_, io::Error>::ok)
         .filter(|entry| {
             let name = entry.file_name().to_string_lossy().to_lowercase();
-            name.contains("backup") || Path::new(&name).extension().is_some_and(|e| e == "bak")
+            let ends = |end: &str| Path::new(&name).extension().is_some_and(|e| e == end);
+            (name.contains("backup") || ends("bak")) && !ends("part")
         })
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .max();
@@ -190,7 +204,7 @@ fn damaged(file: &Path, what: String) -> OpenError {
 }
 
 /// `bellwether.db` with something behind it.
-fn beside(file: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(suffix);
     name.into()
@@ -226,12 +240,12 @@ pub(super) fn create_private(file: &Path) -> io::Result<()> {
 
 /// A file is only surely there after a power cut once its folder is synced.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -27,12 +27,17 @@ use super::{
 /// How many of the first waiting rows are told why they wait.
 const MARKED: u32 = 200;
 
-/// That nothing earlier of its alert is under way on the channel of a delivery `d`. Later steps of an escalation hold up nothing.
+/// That nothing earlier of its alert is under way on the channel of a delivery `d`. Later steps of an escalation hold up nothing,
+/// and neither does what `d` itself carries: it goes with it.
 const IN_FRONT: &str = "NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.channel = d.channel AND e.alert = d.alert AND e.id < d.id \
-     AND e.finished IS NULL AND NOT (e.state = 'queued' AND e.step > 0))";
+     AND e.finished IS NULL AND NOT (e.state = 'queued' AND e.step > 0) AND e.merged_into IS NOT d.id)";
 
 /// The same for one that is collected together with whatever is fresh. The words are those of the index `deliveries_ahead`.
-const COLLECTABLE: &str = "d.state IN ('queued', 'retry') AND d.state = 'queued' AND d.lane = 2 AND d.next_attempt <= ?2 AND NOT EXISTS \
+/// The newest that is due takes all older ones along, due or not (a window may have been longer for them): of one alert nothing is ever
+/// in an earlier message than what fired before it, so no two messages can wait for each other.
+const COLLECTABLE: &str = "d.state IN ('queued', 'retry') AND d.state = 'queued' AND d.lane = 2 \
+     AND d.id <= (SELECT max(n.id) FROM deliveries n WHERE n.channel = ?1 AND n.lane = 2 AND n.state IN ('queued', 'retry') \
+      AND n.state = 'queued' AND n.next_attempt <= ?2) AND NOT EXISTS \
      (SELECT 1 FROM deliveries e WHERE e.channel = d.channel AND e.alert = d.alert AND e.id < d.id \
       AND e.finished IS NULL AND NOT (e.state = 'queued' AND (e.step > 0 OR e.lane = 2)))";
 

@@ -1,7 +1,7 @@
 //! The record of firings with the evaluator's memory and their deliveries, and how attempts ended, in SQL.
 //! What is taken when, and with what, is in `lanes.rs`.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use bellwether_core::{
     alert::{AlertId, UserId},
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     super::{Lane, Outcome, Record},
-    Durability, Result, StoreError, alerts, count, from_json, lanes, to_json,
+    Durability, Result, StoreError, alerts, count, from_json, lanes, to_json, users,
 };
 
 /// The columns of a delivery `d` of the firing `f`, for [`read`].
@@ -41,12 +41,18 @@ pub(super) fn record(db: &Connection, record: &Record) -> Result<Vec<Delivery>> 
         "INSERT INTO firings (alert, version, number, owner, time, received, recorded, firing) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (alert, version, number) DO NOTHING",
     )?;
+    let mut orphans = HashSet::new();
     for firing in &record.firings {
+        if !users::exists(db, firing.owner)? {
+            // The account was deleted while this was on its way.
+            orphans.insert(firing.id);
+            continue;
+        }
         let FiringId { alert, version, number } = firing.id;
         let (time, received) = (firing.time.as_micros(), firing.received.as_micros());
         insert.execute(params![alert.0, version, number, firing.owner.0, time, received, now, to_json(firing)?])?;
     }
-    let mut deliveries = queue_up(db, record)?;
+    let mut deliveries = queue_up(db, record, &orphans)?;
     for (alert, number) in &record.over {
         deliveries.extend(lanes::end_of_episode(db, *alert, *number, record.now)?);
     }
@@ -58,7 +64,7 @@ pub(super) fn record(db: &Connection, record: &Record) -> Result<Vec<Delivery>> 
 }
 
 /// Writes one row for each route, due when its time has come and the window of its channel is over.
-fn queue_up(db: &Connection, record: &Record) -> Result<Vec<Delivery>> {
+fn queue_up(db: &Connection, record: &Record, orphans: &HashSet<FiringId>) -> Result<Vec<Delivery>> {
     let mut find =
         db.prepare_cached("SELECT place, owner FROM firings WHERE alert = ?1 AND version = ?2 AND number = ?3")?;
     let mut queue = db.prepare_cached(
@@ -68,7 +74,7 @@ fn queue_up(db: &Connection, record: &Record) -> Result<Vec<Delivery>> {
     )?;
     let mut flows: HashMap<&ChannelName, Flow> = HashMap::new();
     let mut deliveries = Vec::with_capacity(record.routes.len());
-    for route in &record.routes {
+    for route in record.routes.iter().filter(|route| !orphans.contains(&route.firing)) {
         let FiringId { alert, version, number } = route.firing;
         let found =
             find.query_row(params![alert.0, version, number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;

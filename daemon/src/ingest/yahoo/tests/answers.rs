@@ -3,11 +3,14 @@
 use bellwether_core::tick::Session;
 
 use super::{
-    meta::{Close, Found, price},
+    meta::{Close, Found},
     poll::parse,
     *,
 };
-use crate::ingest::test_support::{damaged, unlisted};
+use crate::{
+    ingest::test_support::{damaged, unlisted},
+    provider::undisguised,
+};
 
 const ASKED: [&str; 9] = ["AAPL", "USDINR", "CORN", "BRK.B", "FTSE", "MSFT", "NVDA", "TSLA", "IBM"];
 
@@ -100,10 +103,10 @@ fn floats_in_disguise_are_undone_and_honest_digits_are_kept() {
         ("1e3", None, "1000"),
         ("-37.630001068115234", Some(2), "-37.63"),
     ] {
-        assert_eq!(show(price(raw, hint)), expected, "{raw}");
+        assert_eq!(show(undisguised(raw, hint)), expected, "{raw}");
     }
     for raw in ["\"NaN\"", "\"Infinity\"", "null", "{}", "[]", "true", "1e400", "\"\""] {
-        assert_eq!(price(raw, Some(2)), None, "{raw}");
+        assert_eq!(undisguised(raw, Some(2)), None, "{raw}");
     }
 }
 

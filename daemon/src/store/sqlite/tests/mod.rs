@@ -1,6 +1,9 @@
 //! What only this database can get wrong: crashes, locks, full disks, slow queries. What its files can be is in `files.rs`.
 
+mod backups;
 mod files;
+#[cfg(target_os = "linux")]
+mod power;
 
 use std::{
     fs,
@@ -268,6 +271,7 @@ async fn a_disk_gone_read_only_is_unwritable() {
 async fn an_account_has_a_thousand_alerts_and_the_owner_any_number() {
     let folder = folder();
     let store = open(&folder);
+    store.create_user("first@example.org".to_owned(), String::new(), at(0)).await.expect("made");
     on_writer(&store, |db| {
         let text = to_json(&rule("1")).expect("JSON");
         db.execute_batch("BEGIN").expect("begun");
@@ -283,7 +287,7 @@ async fn an_account_has_a_thousand_alerts_and_the_owner_any_number() {
     let refused = store.insert_alert(UserId(2), rule("1"), at(0), None).await;
     assert_eq!(refused, Err(StoreError::Quota { limit: ALERTS_PER_ACCOUNT }));
     assert!(store.insert_alert(UserId::OWNER, rule("1"), at(0), None).await.is_ok());
-    for n in 0..ACCOUNTS {
+    for n in 1..ACCOUNTS {
         store.create_user(format!("u{n}@example.org"), String::new(), at(0)).await.expect("made");
     }
     let full = store.create_user("late@example.org".to_owned(), String::new(), at(0)).await;

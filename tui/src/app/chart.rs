@@ -1,0 +1,552 @@
+//! What the chart shows: how much of the past, drawn how, with what beside it, and where the crosshair is.
+//!
+//! Bars are asked for in the lengths that the daemon keeps; what does not fit the window is put together here, so that a range
+//! shows its whole time at every size.
+
+use bellwether_core::{
+    indicator::{Bars as IndicatorBars, Indicator},
+    instrument::Symbol,
+    price::Price,
+    tick::Candle,
+    time::{Span, Timestamp},
+};
+use rust_decimal::Decimal;
+
+use super::{App, Bars};
+
+const MINUTE: Span = Span::from_seconds(60);
+const HOUR: Span = Span::from_seconds(3_600);
+const DAY: Span = Span::from_seconds(86_400);
+
+/// A stretch of time that `t` steps through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) name: &'static str,
+    /// How much time it shows.
+    pub(crate) span: Span,
+    /// The length of the bars that are fetched for it: one of [`super::INTERVALS`].
+    pub(crate) bar: Span,
+}
+
+const fn range(name: &'static str, span: Span, bar: Span) -> Range {
+    Range { name, span, bar }
+}
+
+/// The ranges, the shortest first.
+pub(crate) const RANGES: [Range; 8] = [
+    range("1H", HOUR, MINUTE),
+    range("4H", HOUR.times(4), MINUTE),
+    range("1D", DAY, MINUTE.times(5)),
+    range("1W", DAY.times(7), HOUR),
+    range("1M", DAY.times(30), HOUR.times(4)),
+    range("3M", DAY.times(91), DAY),
+    range("1Y", DAY.times(365), DAY),
+    range("5Y", DAY.times(1_826), DAY),
+];
+/// The range a chart begins with.
+const FIRST_RANGE: usize = 2;
+/// How far `=` and `_` go: each step halves or doubles the time that is shown.
+const ZOOM: std::ops::RangeInclusive<i8> = -4..=5;
+/// The fewest bars that zooming in leaves.
+const LEAST_SHOWN: usize = 8;
+/// The widest step from bar to bar, in columns.
+const WIDEST: usize = 4;
+/// From so many columns on there is a gap between candles.
+const ROOMY: u16 = 30;
+/// How long a bar may be that is put together, in minutes: what people expect on an axis.
+const LENGTHS: [i64; 20] =
+    [1, 2, 3, 5, 10, 15, 30, 60, 120, 180, 240, 360, 480, 720, 1_440, 2_880, 4_320, 10_080, 20_160, 40_320];
+/// How many bars ahead of the left edge older ones are asked for.
+const AHEAD: usize = 60;
+
+/// How prices are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ChartStyle {
+    /// Open, high, low and close of each bar.
+    #[default]
+    Candles,
+    /// The closes.
+    Line,
+    /// The closes, filled below.
+    Area,
+}
+
+impl ChartStyle {
+    pub(crate) const fn next(self) -> Self {
+        match self {
+            Self::Candles => Self::Line,
+            Self::Line => Self::Area,
+            Self::Area => Self::Candles,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Candles => "candles",
+            Self::Line => "line",
+            Self::Area => "area",
+        }
+    }
+}
+
+/// What is computed and drawn beside the prices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Studies {
+    /// Nothing.
+    #[default]
+    None,
+    /// A simple moving average.
+    Sma,
+    /// An exponential moving average.
+    Ema,
+    /// Bollinger bands round their average.
+    Bollinger,
+    /// The relative strength index, in a panel of its own.
+    Rsi,
+    /// Both averages, the bands and the index.
+    All,
+}
+
+impl Studies {
+    pub(crate) const fn next(self) -> Self {
+        match self {
+            Self::None => Self::Sma,
+            Self::Sma => Self::Ema,
+            Self::Ema => Self::Bollinger,
+            Self::Bollinger => Self::Rsi,
+            Self::Rsi => Self::All,
+            Self::All => Self::None,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Sma => "SMA 20",
+            Self::Ema => "EMA 50",
+            Self::Bollinger => "Bollinger 20, 2",
+            Self::Rsi => "RSI 14",
+            Self::All => "SMA 20, EMA 50, Bollinger 20, 2, RSI 14",
+        }
+    }
+
+    /// What is drawn over the prices, over bars of this length.
+    pub(crate) fn over_prices(self, length: Span) -> Vec<Indicator> {
+        let bars = |count| IndicatorBars { count, length };
+        let sma = Indicator::Sma(bars(20));
+        let ema = Indicator::Ema(bars(50));
+        let (upper, lower) = (Indicator::BbUpper(bars(20), Decimal::TWO), Indicator::BbLower(bars(20), Decimal::TWO));
+        match self {
+            Self::None | Self::Rsi => Vec::new(),
+            Self::Sma => vec![sma],
+            Self::Ema => vec![ema],
+            Self::Bollinger => vec![sma, upper, lower],
+            Self::All => vec![sma, ema, upper, lower],
+        }
+    }
+
+    /// What is drawn in the panel below.
+    pub(crate) fn strength(self, length: Span) -> Option<Indicator> {
+        matches!(self, Self::Rsi | Self::All).then_some(Indicator::Rsi(IndicatorBars { count: 14, length }))
+    }
+
+    fn all(self, length: Span) -> Vec<Indicator> {
+        self.over_prices(length).into_iter().chain(self.strength(length)).collect()
+    }
+}
+
+/// Where the crosshair is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cross {
+    /// The start of its bar.
+    pub(crate) at: Timestamp,
+    /// Its price; the close of the bar where it was not moved.
+    pub(crate) price: Option<Price>,
+}
+
+/// What the last frame showed of the chart: what keys and the mouse are measured by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plot {
+    /// The columns for bars.
+    pub(crate) room: u16,
+    /// The lines for prices.
+    pub(crate) rows: u16,
+    /// The lowest and the highest price.
+    pub(crate) ends: Option<(Price, Price)>,
+    /// The starts of the bars, with their columns.
+    pub(crate) bars: Vec<(Timestamp, u16)>,
+    /// The first line.
+    pub(crate) top: u16,
+}
+
+impl Plot {
+    /// The price in the middle of a line of the screen.
+    pub(crate) fn price_at(&self, line: u16) -> Option<Price> {
+        let (low, high) = self.ends?;
+        let from_top = Decimal::from(line.checked_sub(self.top)?.min(self.rows.saturating_sub(1)));
+        let whole = high.decimal().checked_sub(low.decimal())?;
+        let share = (from_top + Decimal::new(5, 1)).checked_div(Decimal::from(self.rows.max(1)))?;
+        high.decimal().checked_sub(whole.checked_mul(share)?).map(Price::new)
+    }
+}
+
+/// The chart's own state.
+#[derive(Clone, Debug)]
+pub(crate) struct ChartView {
+    pub(crate) range: usize,
+    pub(crate) style: ChartStyle,
+    pub(crate) studies: Studies,
+    /// Halvings of the time shown; below 0, doublings.
+    pub(crate) zoom: i8,
+    /// How many of the newest bars are hidden at the right.
+    pub(crate) back: usize,
+    pub(crate) cross: Option<Cross>,
+    /// The instrument beside the first, both indexed.
+    pub(crate) compare: Option<Symbol>,
+    pub(crate) plot: Plot,
+    values: Values,
+    /// What the state above is about: another instrument begins anew.
+    about: Option<Symbol>,
+}
+
+impl Default for ChartView {
+    fn default() -> Self {
+        Self {
+            range: FIRST_RANGE,
+            style: ChartStyle::default(),
+            studies: Studies::default(),
+            zoom: 0,
+            back: 0,
+            cross: None,
+            compare: None,
+            plot: Plot::default(),
+            values: Values::default(),
+            about: None,
+        }
+    }
+}
+
+/// What was computed of indicators, so that a frame need not. A closed bar's values never change.
+#[derive(Clone, Debug, Default)]
+struct Values {
+    key: Option<(Symbol, Span, Studies)>,
+    indicators: Vec<Indicator>,
+    by_bar: std::collections::BTreeMap<Timestamp, (Price, Vec<Option<Price>>)>,
+}
+
+/// The part of the bars that is shown, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// The bars, oldest first, put together from several where that was needed.
+    pub(crate) bars: Vec<Candle>,
+    /// Columns from one bar to the next.
+    pub(crate) stride: u16,
+    /// The length of a bar.
+    pub(crate) length: Span,
+}
+
+/// At least so many bars in one, so that it has a common length.
+fn common(bar: Span, merge: usize) -> usize {
+    let minutes = bar.as_seconds() / 60;
+    let whole = |length: &i64| usize::try_from(length / minutes.max(1)).ok().filter(|_| length % minutes.max(1) == 0);
+    LENGTHS.iter().filter_map(whole).find(|n| *n >= merge).unwrap_or(merge)
+}
+
+/// How many fetched bars make one that is shown, how many are shown, and how wide each is.
+fn measure(view: &ChartView, items: &[Candle], room: u16) -> Option<(usize, usize, usize)> {
+    let range = RANGES[view.range];
+    let last = items.last()?;
+    let from = last.to.minus(range.span);
+    let whole = (items.len() - items.partition_point(|bar| bar.from < from)).max(2);
+    let wanted = if view.zoom >= 0 {
+        (whole >> view.zoom.unsigned_abs()).max(LEAST_SHOWN.min(whole))
+    } else {
+        whole << view.zoom.unsigned_abs()
+    };
+    let room = usize::from(room.max(1));
+    let gap = if view.style == ChartStyle::Candles && room >= usize::from(ROOMY) { 2 } else { 1 };
+    // A fifth of the range may be missing where bars of the next common length would be much coarser.
+    let enough = wanted.saturating_mul(4) / 5;
+    let merge = common(range.bar, enough.saturating_mul(gap).div_ceil(room).max(1));
+    let shown = wanted.div_ceil(merge).max(1);
+    let stride = (room / shown).clamp(1, WIDEST);
+    Some((merge, shown.min(room / stride.max(1)).max(1), stride))
+}
+
+/// Bars put together in stretches of `length`, each ending where its last one does.
+fn merged(bars: &[Candle], length: Span) -> Vec<Candle> {
+    let place = |bar: &Candle| bar.from.as_micros().div_euclid(length.as_micros().max(1));
+    let mut out: Vec<Candle> = Vec::new();
+    for bar in bars {
+        match out.last_mut() {
+            Some(last) if place(last) == place(bar) => {
+                last.to = bar.to;
+                last.high = last.high.max(bar.high);
+                last.low = last.low.min(bar.low);
+                last.close = bar.close;
+            }
+            _ => out.push(bar.clone()),
+        }
+    }
+    out
+}
+
+impl ChartView {
+    pub(crate) const fn range(&self) -> Range {
+        RANGES[self.range]
+    }
+
+    /// What of these bars goes into so many columns.
+    pub(crate) fn window(&self, items: &[Candle], room: u16) -> Window {
+        let Some((merge, shown, stride)) = measure(self, items, room) else { return Window::default() };
+        let length = self.range().bar.times(i64::try_from(merge).unwrap_or(1));
+        let end = items.len() - self.back.min(items.len() - 1);
+        // One more than is shown: the first stretch may be cut.
+        let first = end.saturating_sub((shown + 1).saturating_mul(merge));
+        let mut bars = if merge > 1 { merged(&items[first..end], length) } else { items[first..end].to_vec() };
+        bars.drain(..bars.len().saturating_sub(shown));
+        Window { bars, stride: u16::try_from(stride).unwrap_or(1), length }
+    }
+
+    /// The value of each indicator at the bar that starts there.
+    pub(crate) fn values_at(&self, bar: Timestamp) -> &[Option<Price>] {
+        self.values.by_bar.get(&bar).map_or(&[], |(_, values)| values.as_slice())
+    }
+
+    /// The indicators that are drawn, in the order of their values.
+    pub(crate) fn indicators(&self) -> &[Indicator] {
+        &self.values.indicators
+    }
+
+    /// Goes to another range; the picture begins at its newest bar.
+    pub(crate) fn set_range(&mut self, range: usize) {
+        self.range = range.min(RANGES.len() - 1);
+        self.reset();
+    }
+
+    /// Shows the newest bars of the whole range again.
+    pub(crate) fn reset(&mut self) {
+        (self.zoom, self.back, self.cross) = (0, 0, None);
+    }
+
+    pub(crate) fn zoom_by(&mut self, by: i8) {
+        self.zoom = self.zoom.saturating_add(by).clamp(*ZOOM.start(), *ZOOM.end());
+    }
+
+    /// The crosshair's place among the bars of the last frame.
+    fn cross_index(&self) -> Option<usize> {
+        let at = self.cross?.at;
+        let bars = &self.plot.bars;
+        // A bar that was put together anew may start earlier.
+        Some(bars.partition_point(|(from, _)| *from <= at).saturating_sub(1)).filter(|i| *i < bars.len())
+    }
+}
+
+impl App {
+    /// The bars of the instrument in the chart at the selected range.
+    pub(crate) fn bars(&self) -> Option<&Bars> {
+        self.market.bars(self.subject()?, self.bar_span())
+    }
+
+    /// The length of the bars that are fetched for the chart.
+    pub(crate) fn bar_span(&self) -> Span {
+        self.chart.range().bar
+    }
+
+    /// Moves the crosshair by so many bars; at an edge the picture moves.
+    pub(super) fn move_cross(&mut self, by: isize) {
+        let count = self.chart.plot.bars.len();
+        let Some(last) = count.checked_sub(1) else { return };
+        let to = match self.chart.cross_index() {
+            None => last,
+            Some(index) => {
+                let to = index.saturating_add_signed(by);
+                if to > last || (by < 0 && index == 0) {
+                    self.pan(by.signum());
+                }
+                to.min(last)
+            }
+        };
+        let price = self.chart.cross.and_then(|cross| cross.price);
+        self.chart.cross = Some(Cross { at: self.chart.plot.bars[to].0, price });
+    }
+
+    /// Moves the crosshair up by so many lines.
+    pub(super) fn lift_cross(&mut self, lines: isize) {
+        let (Some(cross), Some((low, high))) = (self.chart.cross, self.chart.plot.ends) else { return };
+        let (low, high) = (low.decimal(), high.decimal());
+        let Some(from) = cross.price.or_else(|| self.cross_bar().map(|bar| bar.close)) else { return };
+        let step = high.checked_sub(low).and_then(|all| all.checked_div(Decimal::from(self.chart.plot.rows.max(1))));
+        let way = step.and_then(|step| step.checked_mul(Decimal::from(lines)));
+        if let Some(to) = way.and_then(|way| from.decimal().checked_add(way)) {
+            let to = super::draft::snapped(to.clamp(low, high), super::draft::tick_size(from));
+            self.chart.cross = Some(Cross { price: Some(Price::new(to)), ..cross });
+        }
+    }
+
+    /// The bar under the crosshair, as it is shown.
+    pub(crate) fn cross_bar(&self) -> Option<Candle> {
+        let at = self.chart.cross?.at;
+        let bars = self.chart.window(&self.bars()?.items, self.chart.plot.room).bars;
+        let place = bars.partition_point(|bar| bar.from <= at).checked_sub(1)?;
+        bars.get(place).cloned()
+    }
+
+    /// The price at the line that the mouse points at.
+    pub(super) fn pointed_price(&self) -> Option<Price> {
+        self.chart.plot.price_at(self.pointed?.1)
+    }
+
+    /// Moves the picture by so many shown bars, back in time where negative.
+    pub(super) fn pan(&mut self, by: isize) {
+        let Some(bars) = self.bars() else { return };
+        let Some((merge, shown, _)) = measure(&self.chart, &bars.items, self.chart.plot.room) else { return };
+        // A part of the picture stays filled; older bars come into the rest of it.
+        let most = bars.items.len().saturating_sub(merge.saturating_mul((shown / 4).max(1)));
+        let step = by.unsigned_abs().saturating_mul(merge);
+        let back = self.chart.back;
+        self.chart.back = if by < 0 { back.saturating_add(step).min(most) } else { back.saturating_sub(step) };
+    }
+
+    /// How many bars `<` and `>` move the picture by.
+    pub(super) fn pan_step(&self) -> isize {
+        isize::try_from(self.chart.plot.bars.len() / 4).unwrap_or(1).max(1)
+    }
+
+    /// Whether bars older than those that are here are needed, and before when.
+    pub(super) fn older_bars_wanted(&self) -> Option<(Symbol, Span, Timestamp)> {
+        let symbol = self.subject()?;
+        let bars = self.bars()?;
+        let (merge, shown, _) = measure(&self.chart, &bars.items, self.chart.plot.room)?;
+        // What the range, drawn whole, would need although it is not here yet.
+        let range = self.chart.range();
+        let first = bars.items.first()?.from;
+        let whole = self.chart.zoom <= 0 && bars.items.last()?.to.minus(range.span) < first;
+        let needed = self.chart.back.saturating_add(merge.saturating_mul(shown)).saturating_add(AHEAD);
+        let moved = self.chart.back > 0 || self.chart.zoom < 0 || range.span.as_micros() / range.bar.as_micros() > 490;
+        (moved && (whole || needed > bars.items.len())).then_some((symbol, range.bar, first))
+    }
+
+    /// Keeps what follows from the state in step with it: called after each message.
+    pub(super) fn settle_chart(&mut self) {
+        let subject = self.subject();
+        if self.chart.about != subject {
+            self.chart.about = subject;
+            (self.chart.back, self.chart.cross) = (0, None);
+            if self.chart.compare == subject {
+                self.chart.compare = None;
+            }
+        }
+        self.compute_studies();
+    }
+
+    /// Computes what indicators are worth at the bars of the last frame, where that is not known yet.
+    fn compute_studies(&mut self) {
+        let (studies, range) = (self.chart.studies, self.chart.range());
+        let Some(symbol) = self.subject().filter(|_| studies != Studies::None) else {
+            self.chart.values = Values::default();
+            return;
+        };
+        let Some(bars) = self.market.bars(symbol, range.bar) else { return };
+        let Some((merge, shown, _)) = measure(&self.chart, &bars.items, self.chart.plot.room) else { return };
+        let length = range.bar.times(i64::try_from(merge).unwrap_or(1));
+        let key = Some((symbol, length, studies));
+        if self.chart.values.key != key {
+            self.chart.values = Values { key, indicators: studies.all(length), ..Values::default() };
+        }
+        let window = self.chart.values.indicators.iter().map(Indicator::window).max().unwrap_or(0);
+        let end = bars.items.len() - self.chart.back.min(bars.items.len() - 1);
+        let first = end.saturating_sub((shown + window + 1).saturating_mul(merge));
+        let whole = if merge > 1 { merged(&bars.items[first..end], length) } else { bars.items[first..end].to_vec() };
+        let closes: Vec<Decimal> = whole.iter().map(|bar| bar.close.decimal()).collect();
+        let values = &mut self.chart.values;
+        for (place, bar) in whole.iter().enumerate().skip(whole.len().saturating_sub(shown)) {
+            if values.by_bar.get(&bar.from).is_none_or(|(close, _)| *close != bar.close) {
+                let upto = &closes[..=place];
+                let now = values.indicators.iter().map(|indicator| indicator.of_closes(upto)).collect();
+                values.by_bar.insert(bar.from, (bar.close, now));
+            }
+        }
+        // What was panned away is computed again when it comes back.
+        while values.by_bar.len() > 2_000 {
+            values.by_bar.pop_first();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::{
+        INTERVALS,
+        fixture::{price, walk},
+    };
+
+    #[test]
+    fn a_range_shows_its_whole_time_at_every_width() {
+        let items = walk(price("60412.5"), 500, MINUTE.times(5));
+        let view = ChartView::default();
+        for room in 20..300 {
+            let window = view.window(&items, room);
+            let shown = window.bars.last().expect("bars").to.since(window.bars[0].from);
+            assert!(shown <= DAY.plus_one(window.length) && shown >= DAY.times(3).half(), "{room}: {shown:?}");
+            assert!(window.bars.len() * usize::from(window.stride) <= usize::from(room), "{room}");
+        }
+    }
+
+    trait Rough {
+        fn plus_one(self, more: Span) -> Span;
+        fn half(self) -> Span;
+    }
+
+    impl Rough for Span {
+        fn plus_one(self, more: Span) -> Span {
+            Span::from_micros(self.as_micros() + more.as_micros())
+        }
+        fn half(self) -> Span {
+            Span::from_micros(self.as_micros() / 4)
+        }
+    }
+
+    #[test]
+    fn bars_put_together_keep_their_extremes() {
+        let items = walk(price("100"), 40, MINUTE);
+        let put = merged(&items, MINUTE.times(4));
+        assert!((10..=11).contains(&put.len()));
+        let high = |bars: &[Candle]| bars.iter().map(|b| b.high).max();
+        assert_eq!(high(&put), high(&items));
+        assert_eq!(put.last().map(|b| b.close), items.last().map(|b| b.close));
+        assert!(put.windows(2).all(|pair| pair[0].to <= pair[1].from));
+    }
+
+    #[test]
+    fn zooming_and_panning_stay_within_the_bars() {
+        let items = walk(price("100"), 288, MINUTE.times(5));
+        let mut view = ChartView::default();
+        for zoom in -9..9 {
+            view.zoom = 0;
+            for _ in 0_i8..zoom {
+                view.zoom_by(1);
+            }
+            for _ in zoom..0 {
+                view.zoom_by(-1);
+            }
+            for back in [0, 1, 200, 287, 288, 9_999] {
+                view.back = back;
+                for room in [1, 2, 7, 40, 74, 200] {
+                    let window = view.window(&items, room);
+                    assert!(!window.bars.is_empty() && window.stride >= 1);
+                }
+            }
+        }
+        assert!(ChartView::default().window(&[], 40).bars.is_empty());
+    }
+
+    #[test]
+    fn every_range_fetches_bars_that_the_daemon_keeps() {
+        for range in RANGES {
+            assert!(INTERVALS.contains(&range.bar), "{}", range.name);
+        }
+        assert!(RANGES.windows(2).all(|pair| pair[0].span < pair[1].span));
+    }
+}
