@@ -26,6 +26,7 @@ use tokio::{
 };
 
 use crate::{
+    alarm::Alarm,
     app::{App, Effect, Look, Message, Reply, Variables, update},
     client::{
         ApiClient,
@@ -75,6 +76,8 @@ pub struct DashboardOptions {
     pub timezone: Option<String>,
     /// The instrument whose chart is shown first.
     pub chart: Option<Symbol>,
+    /// What is heard when an alert fires.
+    pub alarm: Alarm,
 }
 
 /// Without the token.
@@ -143,6 +146,7 @@ struct Loop {
     file: SettingsFile,
     start: Option<Arc<Starter>>,
     bytes: FrameBytes,
+    alarm: Alarm,
     terminal: Terminal<CrosstermBackend<FrameBytes>>,
 }
 
@@ -169,7 +173,8 @@ impl Loop {
         let bytes = FrameBytes::default();
         let terminal = Terminal::new(CrosstermBackend::new(bytes.clone())).context("measure the terminal")?;
         let (file, start) = (options.settings, options.start.map(Arc::new));
-        Ok(Self { api, frames, commands, replies, reply, settings, file, start, bytes, terminal })
+        let alarm = options.alarm;
+        Ok(Self { api, frames, commands, replies, reply, settings, file, start, bytes, alarm, terminal })
     }
 
     async fn run(mut self, app: &mut App) -> anyhow::Result<()> {
@@ -254,7 +259,7 @@ impl Loop {
         match effect {
             Effect::Quit => return Ok(false),
             Effect::Redraw => self.terminal.clear()?,
-            Effect::Bell => terminal::ring()?,
+            Effect::Bell => self.alarm.ring(terminal::ring)?,
             Effect::Mouse(on) => terminal::capture_mouse(on)?,
             // A full queue holds the same wish already.
             Effect::Snapshot => drop(self.commands.try_send(StreamCommand::Snapshot)),

@@ -429,4 +429,4 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 #[path = "email_tests.rs"]
-mod tests;
+pub(super) mod tests;

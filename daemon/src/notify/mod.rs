@@ -455,6 +455,8 @@ impl Notifier {
 }
 
 #[cfg(test)]
+mod outage_tests;
+#[cfg(test)]
 mod pipeline_tests;
 #[cfg(test)]
 mod tests;
