@@ -62,13 +62,7 @@ fn pictures() -> Vec<(&'static str, App)> {
         ("health", with(&|app| app.screen = Screen::Health)),
         ("entry_good", with(&|app| drop(types(app, "acrosses up 61k via desktop,email every 1h")))),
         ("entry_bad", with(&|app| drop(types(app, "aaccross 61k once")))),
-        (
-            "form",
-            with(&|app| {
-                drop(types(app, "acrosses up 61k every 1h"));
-                press(app, KeyCode::F(2));
-            }),
-        ),
+        ("form", with(&|app| drop((types(app, "acrosses up 61k every 1h"), press(app, KeyCode::F(2)))))),
         ("help", with(&|app| drop(types(app, "?")))),
         ("find", with(&|app| drop(types(app, "/eth")))),
         ("explain", with(&|app| drop(types(app, "w")))),
