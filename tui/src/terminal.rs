@@ -208,6 +208,8 @@ impl Write for FrameBytes {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -227,6 +229,44 @@ mod tests {
             assert!(reset.contains(&mode), "mode {mode} is never reset: {reset:?}");
         }
         assert!(modes(&off, b'h').contains(&"25".to_owned()), "the cursor comes back");
+    }
+
+    /// The other half of the next test: it runs on a terminal of its own and fails there.
+    #[test]
+    #[ignore = "run by the next one, on a terminal"]
+    fn fails_on_its_terminal() {
+        let log = std::env::var_os("BELLWETHER_TEST_LOG").expect("run by the next test");
+        let _guard = Guard::take(Path::new(&log)).expect("a terminal");
+        panic!("on purpose\nwith a second line");
+    }
+
+    #[test]
+    fn a_failure_gives_the_terminal_back_and_names_the_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("data").join("dashboard.log");
+        let program = std::env::current_exe().expect("this program");
+        let line = format!(
+            "stty -g; '{}' --exact terminal::tests::fails_on_its_terminal --ignored --nocapture; stty -g",
+            program.display()
+        );
+        let output = std::process::Command::new("script")
+            .args(["-q", "-c", &line, "/dev/null"])
+            .env("BELLWETHER_TEST_LOG", &log)
+            .env("TERM", "xterm-256color")
+            .stdin(std::process::Stdio::piped())
+            .output()
+            .expect("script(1)");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what:?} in {text:?}"));
+        let (entered, left, told) = (place("\x1b[?1049h"), place("\x1b[?1049l"), place("the dashboard failed:"));
+        assert!(entered < left && left < told, "first the terminal, then the words: {text:?}");
+        assert!(text[told..].contains("on purpose with a second line"), "{text:?}");
+        assert!(text[told..].contains("dashboard.log says where"), "{text:?}");
+        let modes: Vec<&str> = text.lines().map(str::trim).filter(|l| l.matches(':').count() > 20).collect();
+        assert!(modes.len() == 2 && modes[1].ends_with(modes[0]), "{modes:?}");
+        let written = fs::read_to_string(&log).expect("the log");
+        assert!(written.contains("on purpose") && written.contains("fails_on_its_terminal"), "{written}");
+        assert_eq!(fs::metadata(&log).expect("the log").permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -580,6 +580,11 @@ fn click(app: &mut App, target: &Target) -> Vec<Effect> {
         Target::Firing(id) => app.event.put(id),
         Target::Channel(ref name) => app.channel.put(name.clone()),
         Target::Hint(action) => return act(app, action),
+        Target::Feed(feed) => {
+            let effects = update::go(app, Screen::Health);
+            app.feed = Some(feed);
+            return effects;
+        }
         Target::Command(_) | Target::Found(_) | Target::Setting(_) => {}
         Target::Sort(sort) => {
             app.reversed = app.sort == sort && !app.reversed;

@@ -9,7 +9,7 @@ use bellwether_core::{
     config::Dashboard,
     delivery::{Delivery, DeliveryId},
     firing::FiringId,
-    instrument::{Instrument, Symbol},
+    instrument::{FeedId, Instrument, Symbol},
     protocol::{
         AddedInstrument, AlertAnswer, Candles, ChannelTest, ChannelView, NewInstrument, PriceView, SearchAnswer,
     },
@@ -164,6 +164,8 @@ pub(crate) enum Target {
     Hint(super::Action),
     /// The heading of the table, which sorts.
     Sort(super::Sort),
+    /// What is said of a feed: Health says more.
+    Feed(FeedId),
     /// An entry of the palette.
     Command(super::palette::Command),
     /// Something that was found.

@@ -6,6 +6,8 @@ mod chart;
 mod copy;
 mod cursor;
 mod draft;
+#[cfg(test)]
+mod draft_tests;
 mod entry;
 mod filter;
 mod find;
@@ -16,6 +18,7 @@ pub(crate) mod fixture;
 mod frame_tests;
 mod fuzzy;
 mod hits;
+mod holdings;
 mod hours;
 pub(crate) mod keymap;
 mod keys;
@@ -33,12 +36,12 @@ mod quiet;
 pub(crate) mod rebind;
 pub(crate) mod settings;
 mod sheet;
+mod studies;
 mod study;
 #[cfg(test)]
 mod tests;
 mod toast;
 mod update;
-mod worth;
 
 use std::collections::BTreeMap;
 
@@ -66,6 +69,7 @@ pub(crate) use entry::{Entry, Purpose, Understanding, next_time};
 pub(crate) use filter::Filter;
 pub(crate) use find::{Find, Found};
 pub(crate) use hits::Hits;
+pub(crate) use holdings::{Total, Worth};
 pub(crate) use keymap::{Action, Context};
 pub(crate) use levels::{Levels, Near, percent_between};
 pub(crate) use line::Line;
@@ -79,7 +83,6 @@ pub(crate) use quiet::choices as snooze_choices;
 pub(crate) use sheet::{Field, Sheet};
 pub(crate) use toast::{Toasts, Tone};
 pub(crate) use update::update;
-pub(crate) use worth::{Total, Worth};
 
 /// The screens, by their number keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -322,6 +325,8 @@ pub struct App {
     pub(crate) alert: Cursor<AlertId>,
     pub(crate) event: Cursor<FiringId>,
     pub(crate) channel: Cursor<ChannelName>,
+    /// The feed that Health was opened for.
+    pub(crate) feed: Option<FeedId>,
     pub(crate) levels: Levels,
     pub(crate) market: Market,
     pub(crate) motions: Motions,
@@ -385,6 +390,7 @@ impl App {
             alert: Cursor::default(),
             event: Cursor::default(),
             channel: Cursor::default(),
+            feed: None,
             levels: Levels::default(),
             market: Market::default(),
             motions: Motions::default(),

@@ -509,6 +509,7 @@ pub(super) fn go(app: &mut App, screen: Screen) -> Vec<Effect> {
     app.screen = screen;
     app.pane = Pane::Table;
     app.expanded = false;
+    app.feed = None;
     if screen == Screen::History {
         app.unseen = 0;
     }

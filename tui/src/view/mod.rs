@@ -33,6 +33,8 @@ mod theme;
 mod watchlist;
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
 
 use bellwether_core::text;

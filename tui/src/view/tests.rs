@@ -73,20 +73,8 @@ fn pictures() -> Vec<(&'static str, App)> {
         ("find", with(&|app| drop(types(app, "/eth")))),
         ("explain", with(&|app| drop(types(app, "w")))),
         ("snooze", with(&|app| drop(types(app, "3z")))),
-        (
-            "line",
-            with(&|app| {
-                app.screen = Screen::Chart;
-                press(app, KeyCode::Tab);
-            }),
-        ),
-        (
-            "studies",
-            with(&|app| {
-                app.screen = Screen::Chart;
-                drop(types(app, "ciiiii"));
-            }),
-        ),
+        ("line", with(&|app| drop((types(app, "2"), press(app, KeyCode::Tab))))),
+        ("studies", with(&|app| drop(types(app, "2ciiiii")))),
         (
             "lost",
             with(&|app| {
@@ -98,15 +86,161 @@ fn pictures() -> Vec<(&'static str, App)> {
             }),
         ),
         ("empty", fixture::empty()),
+        ("palette", with(&|app| drop(types(app, ":al")))),
+        (
+            "menu",
+            with(&|app| {
+                let palette = crate::app::palette::Palette::menu(app, (30, 9));
+                app.overlay = Some(Overlay::Palette(Box::new(palette)));
+            }),
+        ),
+        ("settings", with(&|app| drop(types(app, ",")))),
+        ("filter", with(&|app| drop(types(app, "f> 100 and alerts")))),
+        ("filter_wrong", with(&|app| drop(types(app, "fcrosses 5")))),
+        ("order", with(&|app| drop(types(app, "o")))),
+        ("first_run", with(&|app| app.settings.hints = true)),
+        (
+            "holdings",
+            with(&|app| {
+                types(app, "H0.25 at 41200.50");
+                press(app, KeyCode::Enter);
+                types(app, "/aapl");
+                press(app, KeyCode::Enter);
+                types(app, "H12 at 240");
+                press(app, KeyCode::Enter);
+            }),
+        ),
+        (
+            "everywhere",
+            with(&|app| {
+                types(app, "/wif");
+                press(app, KeyCode::Enter);
+                let listing = |ticker: &str, name: &str, rank, feed| bellwether_core::protocol::Listing {
+                    ticker: ticker.to_owned(),
+                    name: name.to_owned(),
+                    class: None,
+                    exchange: None,
+                    currency: None,
+                    feed,
+                    code: name.to_owned(),
+                    rank,
+                    known: None,
+                };
+                let items = vec![
+                    listing("WIF", "dogwifhat", Some(120), bellwether_core::instrument::FeedId::Coingecko),
+                    listing("WIFI", "WiFi Map", Some(2210), bellwether_core::instrument::FeedId::Coingecko),
+                    listing("WIF-USD", "dogwifhat USD", None, bellwether_core::instrument::FeedId::Yahoo),
+                ];
+                let troubles = vec!["kraken: too many requests, try again in 20s".to_owned()];
+                let answer = bellwether_core::protocol::SearchAnswer { items, troubles };
+                let reply = Reply::Searched("wif".to_owned(), Ok(answer));
+                fixture::feed(app, [Message::Reply(Box::new(reply))]);
+            }),
+        ),
     ]
 }
 
 #[test]
 fn the_screens_look_as_they_did() {
-    let shown = ["watch", "chart", "line", "alerts", "entry_good", "entry_bad", "form", "help"];
+    let shown = [
+        "watch",
+        "chart",
+        "line",
+        "alerts",
+        "history",
+        "health",
+        "entry_good",
+        "entry_bad",
+        "form",
+        "help",
+        "find",
+        "explain",
+        "lost",
+        "empty",
+        "palette",
+        "menu",
+        "settings",
+        "filter",
+        "filter_wrong",
+        "order",
+        "first_run",
+        "holdings",
+        "everywhere",
+    ];
     for (name, app) in pictures().into_iter().filter(|(name, _)| shown.contains(name)) {
         for (w, h) in SIZES {
             insta::assert_snapshot!(format!("{name}_{w}x{h}"), shot(&app, w, h));
+        }
+    }
+}
+
+/// The looks a screen can have, by name.
+fn looks() -> Vec<(String, Look)> {
+    let mut looks: Vec<(String, Look)> = ThemeName::ALL
+        .iter()
+        .map(|theme| (theme.as_str().to_owned(), Look { theme: *theme, ..Look::default() }))
+        .collect();
+    looks.push(("red for a rise".to_owned(), Look { up_is_red: true, ..Look::default() }));
+    looks.push(("NO_COLOR".to_owned(), Look { no_color: true, ..Look::default() }));
+    looks
+}
+
+/// The styles of a screen: a letter for each, and line by line how many columns have which.
+fn styles(buffer: &Buffer) -> String {
+    let mut known: Vec<ratatui::style::Style> = Vec::new();
+    let mut lines = Vec::new();
+    for y in 0..buffer.area.height {
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for x in 0..buffer.area.width {
+            let style = buffer[(x, y)].style();
+            let place = known.iter().position(|k| *k == style).unwrap_or_else(|| {
+                known.push(style);
+                known.len() - 1
+            });
+            match runs.last_mut() {
+                Some((last, count)) if *last == place => *count += 1,
+                _ => runs.push((place, 1)),
+            }
+        }
+        let letter = |place: usize| char::from(b'a' + u8::try_from(place).expect("few styles"));
+        let words: Vec<String> = runs.into_iter().map(|(place, count)| format!("{}{count}", letter(place))).collect();
+        lines.push(words.concat());
+    }
+    let legend = known.iter().zip('a'..).map(|(style, letter)| {
+        let colour = |c: Option<ratatui::style::Color>| c.map_or("-".to_owned(), |c| c.to_string());
+        format!("{letter} {} on {} {:?}", colour(style.fg), colour(style.bg), style.add_modifier)
+    });
+    format!("{}\n{}", legend.collect::<Vec<_>>().join("\n"), lines.join("\n"))
+}
+
+#[test]
+fn every_theme_colours_the_screens_as_it_did() {
+    let shown = ["watch", "chart", "alerts", "history", "health", "settings"];
+    for (name, mut app) in pictures().into_iter().filter(|(name, _)| shown.contains(name)) {
+        let mut all = Vec::new();
+        for (theme, look) in looks() {
+            app.look = look;
+            all.push(format!("= {theme}\n{}", styles(&buffer(&app, 80, 24))));
+        }
+        insta::assert_snapshot!(format!("colours_{name}_80x24"), all.join("\n"));
+        app.look = Look { ascii: true, ..Look::default() };
+        for (w, h) in SIZES {
+            insta::assert_snapshot!(format!("ascii_{name}_{w}x{h}"), shot(&app, w, h));
+        }
+    }
+}
+
+#[test]
+fn every_look_shows_the_same_words_at_every_size() {
+    for (name, mut app) in pictures() {
+        for (w, h) in SIZES {
+            app.look = Look::default();
+            // The settings say which theme is on.
+            let plain = shot(&app, w, h);
+            for (theme, look) in looks() {
+                app.look = look;
+                assert_eq!(shot(&app, w, h), plain, "{name} in {theme} at {w}x{h}");
+            }
         }
     }
 }
