@@ -16,11 +16,14 @@ mod auth;
 mod auth_tests;
 mod backtest;
 mod body;
+mod channel_settings;
 mod channels;
 mod command;
 mod door;
 mod error;
 mod events;
+#[cfg(test)]
+mod fuzz_tests;
 mod guard;
 mod health;
 mod hub;

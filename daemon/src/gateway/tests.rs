@@ -475,3 +475,26 @@ async fn every_answer_has_the_name_of_its_request() {
         assert!(made.len() == 16 && made.bytes().all(|b| b.is_ascii_hexdigit()), "{odd}: {made}");
     }
 }
+
+#[tokio::test]
+async fn a_person_who_looks_for_a_fault_finds_everything_in_one_place() {
+    let rig = Rig::new().await;
+    let anne = rig.account("anne@example.org").await;
+    rig.call("POST", "/alerts", &anne, ALERT).await;
+    let fired = firing(2, 1, 1);
+    let routes = vec![Route::new(fired.id, ChannelName::new("email"))];
+    rig.gateway.store.record(Record { firings: vec![fired], routes, now: NOW, ..Record::default() }).await.unwrap();
+    rig.clock.advance(Span::from_seconds(90));
+    assert_eq!(rig.call("GET", "/health/status", "", "").await.0, 401);
+    let (status, seen) = rig.call("GET", "/health/status", OWNER_TOKEN, "").await;
+    assert_eq!(status, 200, "{seen}");
+    assert_eq!(seen["queue"], json!([{"channel": "email", "waiting": 1, "oldest_seconds": 90}]));
+    assert_eq!((&seen["database"]["alerts"], &seen["database"]["firings"]), (&json!(1), &json!(1)));
+    assert!(seen["database"]["size_bytes"].as_u64() > Some(4_096) && seen["database"]["writable"] == true, "{seen}");
+    assert_eq!((&seen["status"], &seen["uptime_seconds"]), (&json!("ready"), &json!(90)));
+    assert_eq!(seen["channels"][0]["status"], "secret place");
+    let whole: bellwether_core::protocol::Status = serde_json::from_value(seen).expect("whole");
+    assert_eq!(whole.sessions, 0);
+    let (_, account) = rig.call("GET", "/health/status", &anne, "").await;
+    assert_eq!(account["channels"][0]["status"], "ready", "where channels lead is the owner's business: {account}");
+}

@@ -460,3 +460,5 @@ mod outage_tests;
 mod pipeline_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::firing as a_firing;

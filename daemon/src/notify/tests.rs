@@ -244,7 +244,7 @@ impl House {
     }
 }
 
-pub(super) fn firing(alert: i64, number: u32, via: &[&str]) -> Firing {
+pub(crate) fn firing(alert: i64, number: u32, via: &[&str]) -> Firing {
     let price = "60012.5".parse().expect("a price");
     Firing {
         id: FiringId { alert: AlertId(alert), version: 1, number },

@@ -3,6 +3,8 @@
 //! Signatures name no database. There is one, `SQLite`; a second becomes a variant of the private field, and
 //! has to tell the same story (`story.rs`). Each table has one writer among the roles, named at its group below.
 
+#[cfg(test)]
+mod bare;
 mod cursor;
 mod error;
 mod sqlite;
@@ -28,10 +30,14 @@ use bellwether_core::{
     time::{Span, Timestamp},
 };
 
+#[cfg(test)]
+pub(crate) use self::bare::Bare;
 pub(crate) use self::error::{OpenError, StoreError};
 use self::{
     cursor::{Cursor, Listing},
-    sqlite::{Durability, Sqlite, alerts, backup, bans, candles, history, instruments, lanes, outbox, prices, users},
+    sqlite::{
+        Durability, Sqlite, alerts, backup, bans, candles, channels, history, instruments, lanes, outbox, prices, users,
+    },
 };
 
 /// The name of the database in the data folder.
@@ -42,6 +48,8 @@ pub(crate) const ALERTS_PER_ACCOUNT: u32 = 1_000;
 pub(crate) const ACCOUNTS: u32 = 200;
 /// The most instruments that may be added to the built-in ones.
 pub(crate) const INSTRUMENTS: u32 = 1_000;
+/// The most channels that may be set up beside those of the configuration.
+pub(crate) const CHANNELS: u32 = 20;
 /// The most rows of one page, whatever is asked for.
 pub(crate) const PAGE_ROWS: u32 = 1_000;
 
@@ -431,6 +439,11 @@ impl Store {
         self.database.read(outbox::queue).await
     }
 
+    /// The size of the database in bytes, and how many alerts and firings it holds.
+    pub(crate) async fn extent(&self) -> Result<(u64, u64, u64), StoreError> {
+        self.database.read(outbox::extent).await
+    }
+
     /// How many deliveries of each channel are open or dead, by state.
     pub(crate) async fn census(&self) -> Result<Vec<(ChannelName, DeliveryState, i64)>, StoreError> {
         self.database.read(outbox::census).await
@@ -621,6 +634,29 @@ impl Store {
     /// Takes an added instrument away again; its bars and firings stay.
     pub(crate) async fn remove_instrument(&self, symbol: Symbol) -> Result<(), StoreError> {
         self.database.write(Durability::Full, move |db| instruments::remove(db, symbol)).await
+    }
+}
+
+/// Channels that were set up while the daemon ran: written by the gateway alone.
+impl Store {
+    /// Every one with its settings, secrets included.
+    pub(crate) async fn channels_set(&self) -> Result<Vec<(ChannelName, serde_json::Value)>, StoreError> {
+        self.database.read(channels::all).await
+    }
+
+    /// Sets a channel up, or anew. At most [`CHANNELS`].
+    pub(crate) async fn put_channel(
+        &self,
+        name: ChannelName,
+        settings: serde_json::Value,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.database.write(Durability::Full, move |db| channels::put(db, &name, &settings, now)).await
+    }
+
+    /// Takes a channel away again.
+    pub(crate) async fn remove_channel(&self, name: ChannelName) -> Result<(), StoreError> {
+        self.database.write(Durability::Full, move |db| channels::remove(db, &name)).await
     }
 }
 

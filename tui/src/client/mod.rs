@@ -16,7 +16,7 @@ use bellwether_core::{
     instrument::{Instrument, Symbol},
     protocol::{
         AddedInstrument, AlertAnswer, AlertPatch, AlertView, Candles, ChannelTest, ChannelView, EventView, Health,
-        NewInstrument, Page, PriceView, Problem, SearchAnswer,
+        NewInstrument, Page, PriceView, Problem, SearchAnswer, Status,
     },
     time::{Span, Timestamp},
 };
@@ -256,6 +256,11 @@ impl ApiClient {
         } else {
             Err(self.refusal(response).await)
         }
+    }
+
+    /// Everything about the daemon (`GET /health/status`).
+    pub async fn status(&self) -> Result<Status, ApiError> {
+        self.get(&["health", "status"], &[]).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Result<T, ApiError> {

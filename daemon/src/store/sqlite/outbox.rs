@@ -240,6 +240,13 @@ pub(in crate::store) fn queue(db: &Connection) -> Result<Vec<(ChannelName, i64, 
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The size of the database in bytes; how many alerts and firings there are.
+pub(in crate::store) fn extent(db: &Connection) -> Result<(u64, u64, u64)> {
+    let number = |sql: &str| db.query_row(sql, (), |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
+    let size = number("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?;
+    Ok((size, number("SELECT count(*) FROM alerts")?, number("SELECT count(*) FROM firings")?))
+}
+
 /// How many deliveries of each channel stand where, of those that may still be sent.
 pub(in crate::store) fn census(db: &Connection) -> Result<Vec<(ChannelName, DeliveryState, i64)>> {
     let sql = "SELECT channel, state, count(*) FROM deliveries WHERE finished IS NULL GROUP BY channel, state \
