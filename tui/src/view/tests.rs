@@ -67,20 +67,8 @@ fn pictures() -> Vec<(&'static str, App)> {
         ("find", with(&|app| drop(types(app, "/eth")))),
         ("explain", with(&|app| drop(types(app, "w")))),
         ("snooze", with(&|app| drop(types(app, "3z")))),
-        (
-            "line",
-            with(&|app| {
-                app.screen = Screen::Chart;
-                press(app, KeyCode::Tab);
-            }),
-        ),
-        (
-            "studies",
-            with(&|app| {
-                app.screen = Screen::Chart;
-                drop(types(app, "ciiiii"));
-            }),
-        ),
+        ("line", with(&|app| drop((types(app, "2"), press(app, KeyCode::Tab))))),
+        ("studies", with(&|app| drop(types(app, "2ciiiii")))),
         (
             "lost",
             with(&|app| {
