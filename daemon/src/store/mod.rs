@@ -3,6 +3,8 @@
 //! Signatures name no database. There is one, `SQLite`; a second becomes a variant of the private field, and
 //! has to tell the same story (`story.rs`). Each table has one writer among the roles, named at its group below.
 
+#[cfg(test)]
+mod bare;
 mod cursor;
 mod error;
 mod sqlite;
@@ -28,6 +30,8 @@ use bellwether_core::{
     time::{Span, Timestamp},
 };
 
+#[cfg(test)]
+pub(crate) use self::bare::Bare;
 pub(crate) use self::error::{OpenError, StoreError};
 use self::{
     cursor::{Cursor, Listing},
