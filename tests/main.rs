@@ -13,6 +13,7 @@ mod hostile;
 mod journeys;
 mod layers;
 mod scenarios;
+mod service;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

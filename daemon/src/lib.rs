@@ -24,6 +24,7 @@ mod notify;
 mod past;
 mod presence;
 mod provider;
+mod pulse;
 mod record;
 mod recording;
 #[cfg(test)]
@@ -34,6 +35,7 @@ mod store;
 pub use backup::{back_up, restore};
 pub use daemon::{Daemon, Options, Running, check};
 pub use presence::PresenceError;
+pub use pulse::{Pulse, PulseWatch};
 
 /// The streams' parsers, for this crate's benchmark and nothing else.
 #[doc(hidden)]

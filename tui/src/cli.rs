@@ -161,6 +161,9 @@ pub enum Command {
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Run the daemon as a systemd user service
+    #[command(subcommand)]
+    Service(Service),
     /// Copy the database to a new file, also while the daemon runs
     Backup {
         /// Where to; must not exist
@@ -269,6 +272,31 @@ pub enum Notify {
     },
     /// List the channels and whether they work
     List,
+}
+
+/// `bellwether service`
+#[derive(Debug, Subcommand)]
+pub enum Service {
+    /// Write, enable and start the unit; the daemon then runs whenever you are logged in
+    ///
+    /// It is restarted when it fails or stands still, and may do little: see `systemd-analyze --user security bellwether`. Variables
+    /// with secrets that are set now (`SMTP_PASSWORD`, ...) are handed to it as credentials.
+    Install(ServiceInstall),
+    /// Stop the service and remove the unit; alerts, data and configuration stay
+    Uninstall,
+    /// Say whether it runs; exit status 1 where it does not
+    Status,
+}
+
+/// `bellwether service install`
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ServiceInstall {
+    /// Without confinement, for systems that cannot apply it
+    #[arg(long)]
+    pub plain: bool,
+    /// Overwrite a unit that this program has not written
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `bellwether config`

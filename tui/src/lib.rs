@@ -16,7 +16,9 @@ mod memory;
 pub mod out;
 pub mod runtime;
 pub mod settings_file;
+pub mod systemd;
 mod terminal;
+pub mod unit;
 mod view;
 
 use std::{ffi::OsString, process::ExitCode};

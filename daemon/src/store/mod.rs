@@ -265,6 +265,11 @@ impl Store {
         self.database.close().await;
     }
 
+    /// Waits until its threads answer, whatever can be read or written.
+    pub(crate) async fn answers(&self) -> Result<(), StoreError> {
+        self.database.answers().await
+    }
+
     /// Whether something can be written at this moment. Also restores the reserve for a full disk, once there is room again.
     pub(crate) async fn writable(&self) -> Result<(), StoreError> {
         self.database.writable().await

@@ -11,10 +11,10 @@ mod find;
 pub(crate) mod first;
 #[cfg(test)]
 pub(crate) mod fixture;
-mod hits;
 #[cfg(test)]
 mod frame_tests;
 mod fuzzy;
+mod hits;
 mod hours;
 pub(crate) mod keymap;
 mod keys;
