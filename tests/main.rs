@@ -8,6 +8,7 @@ mod cli;
 mod concurrent;
 mod counterparts;
 mod crash;
+mod doctor;
 mod harness;
 mod hostile;
 mod journeys;

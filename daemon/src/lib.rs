@@ -15,6 +15,7 @@ mod backup;
 mod clock;
 mod daemon;
 mod evaluate;
+mod examine;
 mod gateway;
 mod history;
 mod ingest;
@@ -34,6 +35,7 @@ mod store;
 
 pub use backup::{back_up, restore};
 pub use daemon::{Daemon, Options, Running, check};
+pub use examine::{channels as examine_channels, database as examine_database};
 pub use presence::PresenceError;
 pub use pulse::{Pulse, PulseWatch};
 

@@ -161,6 +161,11 @@ pub enum Command {
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at everything that can be wrong, and say what to do about it
+    ///
+    /// Configuration, folders, database, clock, the way to each feed, each channel (connected and logged in to, nothing is sent), the
+    /// service, the port, and the daemon that runs. Exit status 1 where something is wrong.
+    Doctor,
     /// Run the daemon as a systemd user service
     #[command(subcommand)]
     Service(Service),

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod client;
 mod commands;
 pub mod config_file;
+pub mod doctor;
 pub mod error;
 pub mod folders;
 pub mod launch;

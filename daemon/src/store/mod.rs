@@ -250,6 +250,11 @@ impl Store {
         backup::back_up(folder, to)
     }
 
+    /// Reads the whole database of `folder`, changing nothing; `false` where there is none. Blocks while it works.
+    pub(crate) fn examine(folder: &Path) -> Result<bool, OpenError> {
+        backup::examine(folder)
+    }
+
     /// Makes the backup of this day unless it is there, and keeps the newest `keep` of them. Blocks while it works.
     pub(crate) fn back_up_daily(folder: &Path, keep: u32, now: Timestamp) -> Result<Option<PathBuf>, OpenError> {
         backup::back_up_daily(folder, keep, now)

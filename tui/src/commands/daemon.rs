@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use bellwether_core::config::{Config, LogFormat, Tape};
 use bellwether_daemon::{Daemon, Options, PulseWatch, Running};
-pub(super) use bellwether_daemon::{back_up, restore};
+pub(super) use bellwether_daemon::{back_up, examine_channels, examine_database, restore};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 

@@ -6,6 +6,7 @@ mod backup;
 mod daemon;
 mod dashboard;
 mod demo;
+mod doctor;
 mod events;
 mod instruments;
 mod login;
@@ -48,6 +49,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Notify(Notify::List)) => wait(notify::list(&global)),
         Some(Command::Config(ConfigCommand::Example)) => settings::example(),
         Some(Command::Config(ConfigCommand::Check)) => settings::check(&global),
+        Some(Command::Doctor) => wait(doctor::run(&global)),
         Some(Command::Service(Service::Install(args))) => wait(service::install(&global, &args)),
         Some(Command::Service(Service::Uninstall)) => service::uninstall(&global),
         Some(Command::Service(Service::Status)) => service::status(&global),

@@ -15,6 +15,7 @@ use super::daemon;
 use crate::{
     cli::{Global, ServiceInstall},
     config_file,
+    doctor::Finding,
     error::UserError,
     folders::Folders,
     launch, out,
@@ -47,7 +48,7 @@ impl Places {
 }
 
 /// Writes, enables and starts the unit, and waits until the daemon is ready.
-pub(super) async fn install(global: &Global, args: &ServiceInstall) -> anyhow::Result<()> {
+pub(super) async fn install(global: &Global, args: ServiceInstall) -> anyhow::Result<()> {
     let places = Places::find()?;
     if global.demo || global.url.is_some() {
         return Err(UserError::new("the demo and a daemon elsewhere are no services of this machine").into());
@@ -99,7 +100,7 @@ pub(super) async fn install(global: &Global, args: &ServiceInstall) -> anyhow::R
 }
 
 /// The unit for these flags; the folders and files that it names are there afterwards.
-fn unit(global: &Global, args: &ServiceInstall, folders: &Folders, places: &Places) -> anyhow::Result<Unit> {
+fn unit(global: &Global, args: ServiceInstall, folders: &Folders, places: &Places) -> anyhow::Result<Unit> {
     let failed = |path: &Path, e: &io::Error| {
         UserError::with_hint(format!("cannot make {}: {e}", path.display()), "free it, or set HOME and XDG_CONFIG_HOME")
     };
@@ -201,6 +202,20 @@ pub(super) fn status(global: &Global) -> anyhow::Result<()> {
     Err(UserError::with_hint("there is no service", "`bellwether service install` makes one").into())
 }
 
+/// How the service is, for `doctor`: nothing where there is none, or no systemd.
+pub(super) fn finding() -> Option<Finding> {
+    a_manager().ok()?;
+    let known = properties().ok()?;
+    if text_of(&known, "LoadState") != "loaded" {
+        return None;
+    }
+    Some(if text_of(&known, "ActiveState") == "active" {
+        Finding::fine("service", format!("active, {} restarts", text_of(&known, "NRestarts")))
+    } else {
+        Finding::of("service", &not_started(&known), "systemctl --user restart bellwether")
+    })
+}
+
 fn not_started(known: &BTreeMap<String, String>) -> UserError {
     let status = text_of(known, "ExecMainStatus");
     let what = format!("the service does not run: {} (status {status})", text_of(known, "Result"));
@@ -266,7 +281,7 @@ fn said(output: &Output) -> String {
 fn write(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     let failed = |e: io::Error| UserError::new(format!("cannot write {}: {e}", path.display()));
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let private = if mode & 0o077 == 0 { 0o700 } else { 0o755 };
+    let private = if mode == 0o600 { 0o700 } else { 0o755 };
     fs::DirBuilder::new().recursive(true).mode(private).create(folder).map_err(failed)?;
     let draft = path.with_extension("new");
     drop(fs::remove_file(&draft));
