@@ -41,7 +41,9 @@ async fn where_nothing_is_wrong_doctor_says_so_with_and_without_a_daemon() {
     assert!(about(&found, "daemon")["said"].as_str().is_some_and(|said| said.starts_with("ready")), "{found:#}");
     assert_eq!(about(&found, "version")["verdict"], "fine");
     let words = lab.run(["doctor"]).await;
-    assert!(words.done().lines().all(|line| line.starts_with("ok ") || line.starts_with("note") || line.contains("->")));
+    assert!(
+        words.done().lines().all(|line| line.starts_with("ok ") || line.starts_with("note") || line.contains("->"))
+    );
     daemon.stop().await;
 }
 

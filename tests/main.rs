@@ -15,6 +15,7 @@ mod journeys;
 mod layers;
 mod scenarios;
 mod service;
+mod shell;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

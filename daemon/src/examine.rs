@@ -1,8 +1,8 @@
-//! What can be looked at without a running daemon, for `bellwether doctor`: the database and the channels.
+//! What can be looked at without a running daemon, for `bellwether doctor` and `init`: the database and the channels.
 
 use std::path::Path;
 
-use bellwether_core::{condition::ChannelName, config::Config};
+use bellwether_core::{condition::ChannelName, config::Config, protocol::ChannelTest};
 
 use crate::{clock::Clock, notify, store::Store};
 
@@ -17,4 +17,10 @@ pub fn database(data: &Path) -> anyhow::Result<bool> {
 pub async fn channels(config: &Config) -> anyhow::Result<Vec<(ChannelName, Option<Result<String, String>>)>> {
     let channels = notify::ChannelSet::new(config, Clock::system(), &notify::Hands::default())?;
     Ok(channels.examine().await)
+}
+
+/// Sends one test message through a channel, without a daemon; nothing where none is called that.
+pub async fn test_channel(config: &Config, name: &ChannelName) -> anyhow::Result<Option<ChannelTest>> {
+    let channels = notify::ChannelSet::new(config, Clock::system(), &notify::Hands::default())?;
+    Ok(channels.test(name).await)
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use bellwether_core::config::{Config, LogFormat, Tape};
 use bellwether_daemon::{Daemon, Options, PulseWatch, Running};
-pub(super) use bellwether_daemon::{back_up, examine_channels, examine_database, restore};
+pub(super) use bellwether_daemon::{back_up, examine_channels, examine_database, restore, test_channel};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -86,7 +86,7 @@ async fn serve(global: &Global, args: &DaemonArgs, folders: &Folders, config: Co
         super::demo::furnish(running.file()).await?;
     }
     let mut watchdog = Watchdog::of(&running);
-    watchdog.ready(&running);
+    Watchdog::ready(&running);
     loop {
         let renewal = running.renewal();
         tokio::select! {
@@ -104,7 +104,7 @@ async fn serve(global: &Global, args: &DaemonArgs, folders: &Folders, config: Co
                     let (after, refused) = reload(global, args, folders, running, &mut inforce).await?;
                     running = after;
                     watchdog = Watchdog::of(&running);
-                    watchdog.ready(&running);
+                    Watchdog::ready(&running);
                     if let Some(refused) = refused {
                         systemd::status(&refused);
                     }
@@ -144,7 +144,7 @@ impl Watchdog {
         Self { every, pulse: running.pulse().watch(), still: Vec::new() }
     }
 
-    fn ready(&self, running: &Running) {
+    fn ready(running: &Running) {
         systemd::ready(&format!("answers at {}", running.file().address));
     }
 

@@ -8,12 +8,14 @@ mod dashboard;
 mod demo;
 mod doctor;
 mod events;
+mod init;
 mod instruments;
 mod login;
 mod notify;
 mod prices;
 mod service;
 mod settings;
+mod shell;
 mod watch;
 
 use std::future::Future;
@@ -49,8 +51,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Notify(Notify::List)) => wait(notify::list(&global)),
         Some(Command::Config(ConfigCommand::Example)) => settings::example(),
         Some(Command::Config(ConfigCommand::Check)) => settings::check(&global),
+        Some(Command::Init { force }) => wait(init::run(&global, force)),
+        Some(Command::Completions { shell }) => shell::completions(shell),
+        Some(Command::Man { dir }) => shell::man(dir.as_deref()),
         Some(Command::Doctor) => wait(doctor::run(&global)),
-        Some(Command::Service(Service::Install(args))) => wait(service::install(&global, &args)),
+        Some(Command::Service(Service::Install(args))) => wait(service::install(&global, args)),
         Some(Command::Service(Service::Uninstall)) => service::uninstall(&global),
         Some(Command::Service(Service::Status)) => service::status(&global),
         Some(Command::Backup { file }) => backup::back_up(&global, &file),
