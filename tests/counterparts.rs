@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Daemon, Exchange, Lab, Settings, eventually},
+    harness::{Daemon, Exchange, Lab, Receiver, Settings, eventually},
     journeys::recorded::Recorded,
 };
 
@@ -422,9 +422,37 @@ async fn promtool_finds_nothing_to_complain_about() {
     daemon.api().price("BTC", "60001").await;
     let file = lab.path("metrics");
     fs::write(&file, daemon.api().get("/metrics").await.text).expect("written");
-    let script = crate::harness::root().join("tests/counterparts/prometheus");
-    let checked = tokio::process::Command::new(script).arg("check").arg(&file).output().await.expect("the script");
-    assert!(checked.status.success(), "{checked:?}");
+    judged_by("prometheus", &["check".as_ref(), file.as_os_str()]).await;
+    daemon.stop().await;
+}
+
+/// What a script among the counterparts says of this; it has to be content.
+async fn judged_by(script: &str, words: &[&std::ffi::OsStr]) {
+    let script = crate::harness::root().join("tests/counterparts").join(script);
+    let judged = tokio::process::Command::new(script).args(words).output().await.expect("the script");
+    assert!(judged.status.success(), "{judged:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_panel_of_the_dashboard_shows_a_real_run_and_the_alarms_ring_when_they_should() {
+    if std::env::var_os("BELLWETHER_COUNTERPARTS").is_none() {
+        return;
+    }
+    let deploy = crate::harness::root().join("deploy");
+    judged_by("prometheus", &["rules".as_ref(), deploy.join("prometheus").as_os_str()]).await;
+    let receiver = Receiver::start().await;
+    let (_lab, daemon, exchange) = waiting(Settings::quiet().webhook("hook", &receiver), &[]).await;
+    daemon.api().alert("BTC crosses 60k each via webhook:hook").await;
+    let trades = tokio::spawn(async move {
+        // Prices go on while Prometheus looks; which of them it sees does not matter.
+        for n in 0_u32.. {
+            exchange.trade("BTC-USD", if n.is_multiple_of(2) { "60001" } else { "59999" });
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    let dashboard = deploy.join("grafana/dashboards/bellwether.json");
+    judged_by("prometheus", &["panels".as_ref(), daemon.authority().as_ref(), dashboard.as_os_str()]).await;
+    trades.abort();
     daemon.stop().await;
 }
 

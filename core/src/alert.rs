@@ -92,6 +92,17 @@ pub enum AlertChange {
     Snooze(Alert),
     /// The firing of the running episode was seen: no more repeats in it.
     Acknowledge(Alert),
+    /// Several of these at once: `alert` is the new version with all of them.
+    Together {
+        /// What it is now.
+        alert: Alert,
+        /// It was taken up again, or started afresh when done.
+        resumed: bool,
+        /// It is silent until `alert.snoozed_until`.
+        snoozed: bool,
+        /// The firing of the running episode was seen.
+        acknowledged: bool,
+    },
     /// Gone.
     Delete {
         /// Which one.
@@ -105,7 +116,12 @@ impl AlertChange {
     /// The alert's number.
     pub fn id(&self) -> AlertId {
         match self {
-            Self::Put(a) | Self::Pause(a) | Self::Resume(a) | Self::Snooze(a) | Self::Acknowledge(a) => a.id,
+            Self::Put(a)
+            | Self::Pause(a)
+            | Self::Resume(a)
+            | Self::Snooze(a)
+            | Self::Acknowledge(a)
+            | Self::Together { alert: a, .. } => a.id,
             Self::Delete { id, .. } => *id,
         }
     }
@@ -113,7 +129,12 @@ impl AlertChange {
     /// The version that this change makes.
     pub fn version(&self) -> u32 {
         match self {
-            Self::Put(a) | Self::Pause(a) | Self::Resume(a) | Self::Snooze(a) | Self::Acknowledge(a) => a.version,
+            Self::Put(a)
+            | Self::Pause(a)
+            | Self::Resume(a)
+            | Self::Snooze(a)
+            | Self::Acknowledge(a)
+            | Self::Together { alert: a, .. } => a.version,
             Self::Delete { version, .. } => *version,
         }
     }

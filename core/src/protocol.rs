@@ -460,6 +460,59 @@ pub struct Health {
     pub feeds: Vec<FeedStatus>,
 }
 
+/// `GET /health/status`: everything about the daemon that a person who looks for a fault wants to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Status {
+    /// What `GET /health/ready` says.
+    #[serde(flatten)]
+    pub health: Health,
+    /// The `WebSocket` protocol it speaks.
+    pub protocol: u32,
+    /// When it started.
+    pub started: Timestamp,
+    /// The channels; where they lead is shown to the local owner alone.
+    pub channels: Vec<ChannelView>,
+    /// The database.
+    pub database: DatabaseStatus,
+    /// What waits for each channel, where something does.
+    pub queue: Vec<QueueStatus>,
+    /// Open `WebSocket` sessions.
+    pub sessions: usize,
+    /// Memory that the process holds now, in bytes; absent where the system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident_bytes: Option<u64>,
+}
+
+/// How the database is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DatabaseStatus {
+    /// Whether it takes what is written.
+    pub writable: bool,
+    /// What is wrong, where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Its size in bytes, without the log of the last changes.
+    pub size_bytes: u64,
+    /// How many alerts stand in it, of all accounts.
+    pub alerts: u64,
+    /// How many firings are recorded, of all accounts.
+    pub firings: u64,
+}
+
+/// What waits for a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QueueStatus {
+    /// Which channel.
+    pub channel: ChannelName,
+    /// How many deliveries.
+    pub waiting: i64,
+    /// For how many seconds the oldest has been due.
+    pub oldest_seconds: i64,
+}
+
 /// RFC 9457 problem details: the body of every error.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -26,7 +26,7 @@ use anyhow::Context as _;
 use bellwether_core::{
     board::Snapshot,
     catalog::Catalog,
-    condition::HistoryNeed,
+    condition::{ChannelName, HistoryNeed},
     config::{self, Config, Senseless},
     evaluator::Evaluator,
     instrument::Instrument,
@@ -122,9 +122,8 @@ impl Daemon {
     /// Starts all roles. When it returns, the daemon answers at the address in [`Running::file`] and is ready.
     #[expect(clippy::too_many_lines, reason = "one straight story: each step needs what the one before made")]
     pub async fn start(options: Options) -> anyhow::Result<Running> {
-        let Options { config, data, runtime, prefer } = options;
+        let Options { mut config, data, runtime, prefer } = options;
         check(&config)?;
-        let config = Arc::new(config);
         let clock = Clock::system();
         let started = clock.now();
         let metrics = Metrics::new();
@@ -141,6 +140,8 @@ impl Daemon {
         let address = own.listener.local_addr().context("the listener has no address")?;
 
         let store = Store::open(&data)?;
+        set_up(&mut config, store.channels_set().await?);
+        let config = Arc::new(config);
         let assigned = ingest::assign(&config, &known_instruments(&store).await?);
         let catalog = Arc::new(Catalog::new(assigned.instruments.iter().cloned()));
         let recording = config.data.record.as_deref().map(Recording::open).transpose()?;
@@ -488,6 +489,26 @@ async fn listen(wanted: Option<SocketAddr>, prefer: Option<SocketAddr>) -> anyho
     Ok(listener)
 }
 
+/// Puts in the channels that were set up while a daemon ran. What stands in the file by now wins, and what can no longer be used is
+/// left out: it must not keep the others from working.
+fn set_up(config: &mut Config, channels: Vec<(ChannelName, serde_json::Value)>) {
+    if config.is_simulated() {
+        return;
+    }
+    for (name, settings) in channels {
+        let mut with = config.clone();
+        let usable = if config.channel_names().contains(&name) {
+            Err("the configuration file has one of that name".to_owned())
+        } else {
+            with.set_channel(&name, &settings).and_then(|()| check(&with).map_err(|wrong| wrong.to_string()))
+        };
+        match usable {
+            Ok(()) => *config = with,
+            Err(why) => tracing::warn!(channel = %name, "a channel that was set up is left out: {why}"),
+        }
+    }
+}
+
 /// The built-in instruments and those that were added. What is built in by now wins over what was added before it was.
 async fn known_instruments(store: &Store) -> anyhow::Result<Catalog> {
     let mut catalog = Catalog::builtin();
@@ -514,6 +535,7 @@ async fn picture(store: &Store, catalog: &Catalog, simulated: bool) -> anyhow::R
 fn access(channels: &Arc<notify::ChannelSet>) -> gateway::ChannelAccess {
     let (listed, tested) = (Arc::clone(channels), Arc::clone(channels));
     gateway::ChannelAccess {
+        check: Arc::new(check),
         list: Arc::new(move || {
             let channels = Arc::clone(&listed);
             Box::pin(async move { channels.views() })

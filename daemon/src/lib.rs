@@ -14,6 +14,8 @@
 mod backup;
 mod clock;
 mod daemon;
+#[cfg(test)]
+mod delivery_figures;
 mod evaluate;
 mod examine;
 mod gateway;

@@ -69,6 +69,20 @@ pub(crate) struct ByChannel {
     channel: String,
 }
 
+/// Labels `version` and `protocol`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Build {
+    version: &'static str,
+    protocol: u32,
+}
+
+impl Build {
+    /// What is running.
+    fn this() -> Self {
+        Self { version: env!("CARGO_PKG_VERSION"), protocol: bellwether_core::protocol::PROTOCOL }
+    }
+}
+
 /// Labels `method` and `status`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Request {
@@ -97,6 +111,9 @@ pub(crate) struct Metrics {
     /// From an observation's arrival to its firings' commit, in seconds.
     pub(crate) tick_to_commit: Histogram,
     sent: Family<Sending, Counter>,
+    delivery: Family<ByChannel, Histogram, fn() -> Histogram>,
+    tick_to_accepted: Family<ByChannel, Histogram, fn() -> Histogram>,
+    build: Family<Build, Gauge>,
     deliveries: Family<Standing, Gauge>,
     queue_depth: Family<ByChannel, Gauge>,
     queue_age: Family<ByChannel, Gauge<f64, AtomicU64>>,
@@ -126,13 +143,18 @@ impl Metrics {
             commit: latency(0.000_1),
             tick_to_commit: latency(0.000_1),
             sent: Family::default(),
+            delivery: Family::new_with_constructor(|| latency(0.001)),
+            tick_to_accepted: Family::new_with_constructor(|| latency(0.001)),
+            build: Family::default(),
             deliveries: Family::default(),
             queue_depth: Family::default(),
             queue_age: Family::default(),
             sessions: Gauge::default(),
             requests: Family::default(),
         };
+        metrics.build.get_or_create(&Build::this()).set(1);
         let r = &mut registry;
+        r.register("bellwether_build_info", "Always 1; its labels tell what is running", metrics.build.clone());
         r.register(
             "ingestor_fetch_latency_seconds",
             "Time from a request to a provider to its parsed answer; for streams, from the source's time to the arrival",
@@ -155,6 +177,16 @@ impl Metrics {
             "notifier_notifications_sent",
             "Attempts to deliver by outcome, and deliveries merged or cancelled",
             metrics.sent.clone(),
+        );
+        r.register(
+            "notifier_delivery_seconds",
+            "Time of one attempt to deliver, accepted or not",
+            metrics.delivery.clone(),
+        );
+        r.register(
+            "notifier_tick_to_accepted_seconds",
+            "Time from an observation's arrival to the acceptance of its message by the other side",
+            metrics.tick_to_accepted.clone(),
         );
         r.register("notifier_deliveries", "Deliveries that are open or dead, by state", metrics.deliveries.clone());
         r.register("notifier_queue_depth", "Deliveries waiting", metrics.queue_depth.clone());
@@ -204,6 +236,16 @@ impl Metrics {
     /// An attempt to deliver ended: `sent`, `retry`, `dead`, `unknown`.
     pub(crate) fn sent(&self, channel: &ChannelName, status: &'static str) {
         self.ended(channel, status, 1);
+    }
+
+    /// An attempt took so many seconds.
+    pub(crate) fn attempted(&self, channel: &ChannelName, seconds: f64) {
+        self.delivery.get_or_create(&ByChannel { channel: channel.to_string() }).observe(seconds);
+    }
+
+    /// A message was accepted so many seconds after the observation that caused it had come.
+    pub(crate) fn accepted(&self, channel: &ChannelName, seconds: f64) {
+        self.tick_to_accepted.get_or_create(&ByChannel { channel: channel.to_string() }).observe(seconds);
     }
 
     /// So many deliveries went that way: also `merged` into another's digest, or `cancelled`.
@@ -257,12 +299,18 @@ mod tests {
         metrics.triggered("above");
         metrics.sent(&ChannelName::new("email"), "sent");
         metrics.queue(&ChannelName::new("email"), 2, 1.5);
+        metrics.attempted(&ChannelName::new("email"), 0.2);
+        metrics.accepted(&ChannelName::new("email"), 0.3);
         let text = metrics.render();
         for line in [
             "ingestor_fetch_latency_seconds_count{provider=\"yahoo\"} 1",
             "# HELP evaluator_alerts_triggered_total Firings by condition.",
             "# TYPE evaluator_alerts_triggered_total counter",
             "# TYPE ingestor_fetch_latency_seconds histogram",
+            concat!("bellwether_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\",protocol=\"1\"} 1"),
+            "# TYPE bellwether_build_info gauge",
+            "notifier_delivery_seconds_count{channel=\"email\"} 1",
+            "notifier_tick_to_accepted_seconds_count{channel=\"email\"} 1",
             "evaluator_alerts_triggered_total{condition=\"above\"} 1",
             "notifier_notifications_sent_total{channel=\"email\",status=\"sent\"} 1",
             "notifier_queue_depth{channel=\"email\"} 2",

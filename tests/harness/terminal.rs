@@ -71,7 +71,10 @@ impl Terminal {
     pub(crate) async fn ended(mut self) {
         let status = timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("it can be waited for");
         let modes = |text: &str| -> Vec<String> {
-            text.lines().map(str::trim).filter(|l| l.matches(':').count() > 20).map(str::to_owned).collect()
+            // What stty says is digits and colons alone; what was drawn may stand before it.
+            let said = |c: char| c.is_ascii_hexdigit() || c == ':';
+            let ends = text.lines().map(str::trim).map(|line| &line[line.trim_end_matches(said).len()..]);
+            ends.filter(|end| end.matches(':').count() > 20).map(str::to_owned).collect()
         };
         eventually("the terminal's modes afterwards", async || (modes(&self.text()).len() == 2).then_some(())).await;
         let text = self.text();

@@ -3,6 +3,7 @@
 //! The dashboard and all commands speak the protocol of `docs/api.md`; only `commands/daemon.rs` and `commands/demo.rs` know the
 //! daemon's crate.
 
+pub mod alarm;
 pub mod app;
 pub mod cli;
 pub mod client;

@@ -26,6 +26,7 @@ use tokio::{
 };
 
 use crate::{
+    alarm::Alarm,
     app::{App, Effect, Look, Message, Reply, Variables, update},
     client::{
         ApiClient,
@@ -75,6 +76,8 @@ pub struct DashboardOptions {
     pub timezone: Option<String>,
     /// The instrument whose chart is shown first.
     pub chart: Option<Symbol>,
+    /// What is heard when an alert fires.
+    pub alarm: Alarm,
 }
 
 /// Without the token.
@@ -143,6 +146,7 @@ struct Loop {
     file: SettingsFile,
     start: Option<Arc<Starter>>,
     bytes: FrameBytes,
+    alarm: Alarm,
     terminal: Terminal<CrosstermBackend<FrameBytes>>,
 }
 
@@ -169,7 +173,8 @@ impl Loop {
         let bytes = FrameBytes::default();
         let terminal = Terminal::new(CrosstermBackend::new(bytes.clone())).context("measure the terminal")?;
         let (file, start) = (options.settings, options.start.map(Arc::new));
-        Ok(Self { api, frames, commands, replies, reply, settings, file, start, bytes, terminal })
+        let alarm = options.alarm;
+        Ok(Self { api, frames, commands, replies, reply, settings, file, start, bytes, alarm, terminal })
     }
 
     async fn run(mut self, app: &mut App) -> anyhow::Result<()> {
@@ -254,7 +259,8 @@ impl Loop {
         match effect {
             Effect::Quit => return Ok(false),
             Effect::Redraw => self.terminal.clear()?,
-            Effect::Bell => terminal::ring()?,
+            Effect::Copy(text) => terminal::copy(&text)?,
+            Effect::Bell => self.alarm.ring(terminal::ring)?,
             Effect::Mouse(on) => terminal::capture_mouse(on)?,
             // A full queue holds the same wish already.
             Effect::Snapshot => drop(self.commands.try_send(StreamCommand::Snapshot)),
@@ -302,6 +308,20 @@ impl Loop {
                     })
                 });
             }
+            effect @ (Effect::Create(_)
+            | Effect::Edit(..)
+            | Effect::Pause(..)
+            | Effect::Snooze(..)
+            | Effect::Acknowledge(_)
+            | Effect::Delete(_)
+            | Effect::Restore(..)) => self.change(effect),
+        }
+        Ok(true)
+    }
+
+    /// Starts what changes alerts.
+    fn change(&self, effect: Effect) {
+        match effect {
             Effect::Create(line) => self.call(|api| async move { Reply::Saved(api.create_alert(&line).await) }),
             Effect::Edit(id, version, line) => self.call(move |api| async move {
                 let patch = AlertPatch { expr: Some(line), ..AlertPatch::default() };
@@ -310,6 +330,20 @@ impl Loop {
             Effect::Pause(id, paused) => self.call(move |api| async move {
                 let patch = AlertPatch { paused: Some(paused), ..AlertPatch::default() };
                 Reply::Paused(id, paused, api.patch_alert(id, &patch).await)
+            }),
+            Effect::Snooze(id, until) => self.call(move |api| async move {
+                let patch = AlertPatch { snoozed_until: Some(until), ..AlertPatch::default() };
+                Reply::Snoozed(id, until, api.patch_alert(id, &patch).await)
+            }),
+            Effect::Acknowledge(ids) => self.call(move |api| async move {
+                let patch = AlertPatch { acknowledged: Some(true), ..AlertPatch::default() };
+                let mut refused = None;
+                for &id in &ids {
+                    if let Err(error) = api.patch_alert(id, &patch).await {
+                        refused.get_or_insert((id, error));
+                    }
+                }
+                Reply::Acknowledged(ids, refused)
             }),
             Effect::Delete(id) => self.call(move |api| async move { Reply::Deleted(id, api.delete_alert(id).await) }),
             Effect::Restore(id, line, paused) => self.call(move |api| async move {
@@ -320,8 +354,9 @@ impl Loop {
                 }
                 Reply::Restored(id, answer)
             }),
+            // The others are carried out where the terminal is.
+            _ => {}
         }
-        Ok(true)
     }
 
     /// Makes a call beside the loop; its answer comes back as a message.

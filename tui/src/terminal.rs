@@ -11,6 +11,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crossterm::{
     cursor::{Hide, Show},
     event::{
@@ -149,6 +150,18 @@ pub(crate) fn ring() -> io::Result<()> {
     out.flush()
 }
 
+/// Asks the terminal to put text into the clipboard (OSC 52 of xterm's control sequences). It works over SSH too; a terminal that
+/// does not know it, or does not allow it, does nothing.
+pub(crate) fn copy(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(&clipboard(text))?;
+    out.flush()
+}
+
+fn clipboard(text: &str) -> Vec<u8> {
+    format!("\x1b]52;c;{}\x07", STANDARD.encode(text)).into_bytes()
+}
+
 const BEGIN_UPDATE: &[u8] = b"\x1b[?2026h";
 const END_UPDATE: &[u8] = b"\x1b[?2026l";
 
@@ -195,6 +208,8 @@ impl Write for FrameBytes {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -214,6 +229,50 @@ mod tests {
             assert!(reset.contains(&mode), "mode {mode} is never reset: {reset:?}");
         }
         assert!(modes(&off, b'h').contains(&"25".to_owned()), "the cursor comes back");
+    }
+
+    /// The other half of the next test: it runs on a terminal of its own and fails there.
+    #[test]
+    fn fails_on_its_terminal() {
+        let Some(log) = std::env::var_os("BELLWETHER_TEST_LOG") else { return };
+        let _guard = Guard::take(Path::new(&log)).expect("a terminal");
+        panic!("on purpose\nwith a second line");
+    }
+
+    #[test]
+    fn a_failure_gives_the_terminal_back_and_names_the_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("data").join("dashboard.log");
+        let program = std::env::current_exe().expect("this program");
+        let line = format!(
+            "stty -g; '{}' --exact terminal::tests::fails_on_its_terminal --nocapture; stty -g",
+            program.display()
+        );
+        let output = std::process::Command::new("script")
+            .args(["-q", "-c", &line, "/dev/null"])
+            .env("BELLWETHER_TEST_LOG", &log)
+            .env("TERM", "xterm-256color")
+            .stdin(std::process::Stdio::piped())
+            .output()
+            .expect("script(1)");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what:?} in {text:?}"));
+        let (entered, left, told) = (place("\x1b[?1049h"), place("\x1b[?1049l"), place("the dashboard failed:"));
+        assert!(entered < left && left < told, "first the terminal, then the words: {text:?}");
+        assert!(text[told..].contains("on purpose with a second line"), "{text:?}");
+        assert!(text[told..].contains("dashboard.log says where"), "{text:?}");
+        let modes: Vec<&str> = text.lines().map(str::trim).filter(|l| l.matches(':').count() > 20).collect();
+        assert!(modes.len() == 2 && modes[1].ends_with(modes[0]), "{modes:?}");
+        let written = fs::read_to_string(&log).expect("the log");
+        assert!(written.contains("on purpose") && written.contains("fails_on_its_terminal"), "{written}");
+        assert_eq!(fs::metadata(&log).expect("the log").permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn copied_text_cannot_end_its_own_sequence() {
+        assert_eq!(clipboard("BTC > 1"), b"\x1b]52;c;QlRDID4gMQ==\x07");
+        let evil = clipboard("\x07\x1b]0;x");
+        assert_eq!(evil.split(|b| *b == 0x07).count(), 2);
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub struct Dashboard {
     pub graphs: Graphs,
     /// Whether changed digits flash.
     pub animations: bool,
+    /// Whether the terminal's bell rings when an alert fires.
+    pub bell: bool,
+    /// A program and its arguments that is run when an alert fires, to play a sound. Absent: none.
+    pub sound: Option<Vec<String>>,
     /// Whether the mouse is the dashboard's at the start.
     pub mouse: bool,
     /// Whether the three hints of the first run are still shown.
@@ -56,6 +60,8 @@ impl Default for Dashboard {
             ascii: false,
             graphs: Graphs::Blocks,
             animations: true,
+            bell: false,
+            sound: None,
             mouse: true,
             hints: true,
             columns: Column::usual(),

@@ -5,6 +5,7 @@
 
 pub mod dashboard;
 mod read;
+mod set;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use crate::{
 
 pub use dashboard::Dashboard;
 pub use read::{ConfigError, Senseless};
+pub use set::masked;
 
 /// All settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

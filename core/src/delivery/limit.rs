@@ -65,8 +65,9 @@ impl Limiter {
         Self {
             bucket: self.bucket.resumed(at(spent.full_at), now),
             urgent: self.urgent.resumed(at(spent.urgent_full_at), now),
-            today: spent.today.iter().copied().map(at).collect(),
-            told: spent.told.map(at),
+            // What a clock that was ahead has written counts from now: no day is longer than a day.
+            today: spent.today.iter().map(|sent| at(*sent).min(now)).collect(),
+            told: spent.told.map(|told| at(told).min(now)),
             ..self
         }
     }

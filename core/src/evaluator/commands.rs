@@ -104,16 +104,24 @@ impl Evaluator {
                 let start = |old: &Opened| if old.memory.life.done { Start::Armed } else { Start::None };
                 self.change(alert, out, start, |memory| memory.hush(until));
             }
-            AlertChange::Acknowledge(alert) => self.change(
-                alert,
-                out,
-                |_| Start::None,
-                |memory| {
-                    if let Some(episode) = &mut memory.life.episode {
-                        episode.acknowledged |= episode.fired;
+            AlertChange::Acknowledge(alert) => self.change(alert, out, |_| Start::None, see),
+            AlertChange::Together { alert, resumed, snoozed, acknowledged } => {
+                let until = alert.snoozed_until;
+                let start = |old: &Opened| match old.memory.life.done {
+                    _ if resumed && (old.alert.paused || old.memory.life.done) => Start::Judged,
+                    true if snoozed => Start::Armed,
+                    _ => Start::None,
+                };
+                // Silent before it is judged: a snooze that comes with a resumption must not be a moment late.
+                self.change(alert, out, start, |memory| {
+                    if snoozed {
+                        memory.hush(until);
                     }
-                },
-            ),
+                    if acknowledged {
+                        see(memory);
+                    }
+                });
+            }
         }
         true
     }
@@ -413,5 +421,12 @@ impl Opened {
             });
         }
         *rule != before
+    }
+}
+
+/// The firing of the running episode was seen.
+fn see(memory: &mut Memory) {
+    if let Some(episode) = &mut memory.life.episode {
+        episode.acknowledged |= episode.fired;
     }
 }

@@ -325,10 +325,8 @@ impl Evaluator {
             return Some(own);
         };
         let track = self.markets[*market as usize].track(slot.scope());
-        let passed = track.last.map(|last| last.ts).filter(|ts| {
-            let overslept = track.candle.is_some_and(|to| to <= slot.activated());
-            !overslept && slot.options().until.is_none_or(|until| *ts < until)
-        });
+        let passed = track.last_since(slot.activated());
+        let passed = passed.filter(|ts| slot.options().until.is_none_or(|until| *ts < until));
         Some(passed.map_or(own, |ts| own.max(ts)))
     }
 

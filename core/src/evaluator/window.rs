@@ -102,6 +102,9 @@ pub(super) struct Track {
     /// The end of the candle that the last one is a point of.
     #[serde(default, with = "micros_option", skip_serializing_if = "Option::is_none")]
     pub(super) candle: Option<Timestamp>,
+    /// The time of the last one before it that is a point of no candle.
+    #[serde(default, with = "micros_option", skip_serializing_if = "Option::is_none")]
+    plain: Option<Timestamp>,
     /// Observations that are in none of the lists yet, while no window asks: many are put there at a small part of what
     /// each on its own costs.
     #[serde(skip)]
@@ -123,10 +126,24 @@ impl Track {
         Self { last: Some(last), ..Self::default() }
     }
 
+    /// The time of the last one that exists for who is watching since `activated`.
+    pub(super) fn last_since(&self, activated: Timestamp) -> Option<Timestamp> {
+        match self.candle {
+            // Earlier candles ended earlier still.
+            Some(to) if to <= activated => self.plain,
+            _ => self.last.map(|last| last.ts),
+        }
+    }
+
     /// Takes in the newest observation.
     pub(super) fn push(&mut self, observation: Observation, candle: Option<Timestamp>, seq: u64, reach: Reach) {
         let mark = Mark::new(observation.ts, seq, observation.price.decimal());
         self.before = self.last.map(|l| l.price);
+        self.plain = match (candle, self.candle) {
+            (None, _) => None,
+            (Some(_), Some(_)) => self.plain,
+            (Some(_), None) => self.last.map(|l| l.ts),
+        };
         self.last = Some(observation);
         self.key = mark.key;
         self.seq = seq;

@@ -169,7 +169,7 @@ pub(crate) async fn login(
 }
 
 /// What `OAuth2` does not know is passed over (RFC 6749, 3.2); what stands there twice is refused.
-fn login_form(pairs: &[u8]) -> Result<Login, ApiError> {
+pub(super) fn login_form(pairs: &[u8]) -> Result<Login, ApiError> {
     let mut login = Login::default();
     for (name, value) in url::form_urlencoded::parse(pairs) {
         let field = match name.as_ref() {

@@ -30,7 +30,10 @@ use super::{
     error::ApiError,
     structured,
 };
-use crate::{links::Change, store::AlertEdit};
+use crate::{
+    links::Change,
+    store::{AlertEdit, StoreError},
+};
 
 /// How long an answer waits for the evaluator before it says that it did.
 const JUDGED_WITHIN: Duration = Duration::from_secs(5);
@@ -119,29 +122,37 @@ pub(crate) async fn update_alert(
     let gateway = Arc::clone(gateway);
     durably(async move {
         let turn = gateway.turns.of(id).await;
-        let (mut expected, mut last) = (expected, None);
-        for edit in edits {
-            let change: fn(Alert) -> AlertChange = match edit {
-                AlertEdit::Rule(_) => AlertChange::Put,
-                AlertEdit::Pause => AlertChange::Pause,
-                AlertEdit::Resume => AlertChange::Resume,
-                AlertEdit::Snooze(_) => AlertChange::Snooze,
-                AlertEdit::Acknowledge => AlertChange::Acknowledge,
-            };
-            let silences = matches!(edit, AlertEdit::Pause | AlertEdit::Acknowledge);
-            let alert = gateway.store.edit_alert(caller.user, id, expected, edit, now).await;
-            let alert = alert.map_err(|error| missing(error.into(), id))?;
-            expected = Some(alert.version);
-            let told = tell(&gateway, change(alert.clone()), Some(Arc::clone(&turn))).await;
-            if silences {
-                (gateway.outbox.withdrawn)(id, now).await;
-            }
-            last = Some((alert, told));
+        let change = change_of(&edits);
+        let silences = edits.iter().any(|edit| matches!(edit, AlertEdit::Pause | AlertEdit::Acknowledge));
+        let alert = gateway.store.edit_alert_together(caller.user, id, expected, edits, now).await;
+        let alert = alert.map_err(|error| missing(error.into(), id))?;
+        let told = tell(&gateway, change(alert.clone()), Some(turn)).await;
+        if silences {
+            (gateway.outbox.withdrawn)(id, now).await;
         }
-        let (alert, told) = last.ok_or_else(|| ApiError::Broken("a patch without an edit".to_owned()))?;
         answer(&gateway, alert, told, notes).await
     })
     .await
+}
+
+/// How the evaluator is told of these edits, which are one version.
+fn change_of(edits: &[AlertEdit]) -> impl FnOnce(Alert) -> AlertChange + use<> {
+    let has = |wanted: fn(&AlertEdit) -> bool| edits.iter().any(wanted);
+    let single: Option<fn(Alert) -> AlertChange> = match edits {
+        [AlertEdit::Rule(_)] => Some(AlertChange::Put),
+        [AlertEdit::Pause] => Some(AlertChange::Pause),
+        [AlertEdit::Resume] => Some(AlertChange::Resume),
+        [AlertEdit::Snooze(_)] => Some(AlertChange::Snooze),
+        [AlertEdit::Acknowledge] => Some(AlertChange::Acknowledge),
+        _ => None,
+    };
+    let resumed = has(|edit| matches!(edit, AlertEdit::Resume));
+    let snoozed = has(|edit| matches!(edit, AlertEdit::Snooze(_)));
+    let acknowledged = has(|edit| matches!(edit, AlertEdit::Acknowledge));
+    move |alert| match single {
+        Some(change) => change(alert),
+        None => AlertChange::Together { alert, resumed, snoozed, acknowledged },
+    }
 }
 
 /// Deletes an alert. What it fired stays in the history.
@@ -279,15 +290,22 @@ async fn if_match(
     id: AlertId,
     headers: &HeaderMap,
 ) -> Result<Option<u32>, ApiError> {
-    let tags: Vec<&str> = headers
-        .get_all(header::IF_MATCH)
-        .iter()
-        .flat_map(|v| v.to_str().unwrap_or("?").split(','))
-        .map(str::trim)
-        .collect();
-    if tags.is_empty() || tags.contains(&"*") {
+    let mut tags = Vec::new();
+    for value in headers.get_all(header::IF_MATCH) {
+        let list = value.to_str().map_or("?", str::trim);
+        tags.extend(list.split(',').map(str::trim).filter(|tag| !tag.is_empty()));
+    }
+    if tags.is_empty() && !headers.contains_key(header::IF_MATCH) || tags == ["*"] {
         return Ok(None);
     }
+    // RFC 9110, 8.8.3. Ours hold no comma, so that splitting at it breaks none of them.
+    let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"').map(str::len);
+    if tags.is_empty() || tags.iter().any(|tag| opaque(tag).is_none()) {
+        let detail =
+            "`If-Match` is an `ETag` in its quotes, such as \"3\", several with commas between, or *.".to_owned();
+        return Err(ApiError::Malformed { detail, at: None });
+    }
+    // Weak tags match nothing (RFC 9110, 13.1.1).
     let version = |tag: &str| tag.strip_prefix('"')?.strip_suffix('"')?.parse::<u32>().ok();
     let versions: Vec<u32> = tags.into_iter().filter_map(version).collect();
     if let [only] = versions[..] {
@@ -310,18 +328,42 @@ fn tagged(status: StatusCode, view: &AlertView, body: impl serde::Serialize) -> 
 
 /// The caller's alerts, by number.
 #[utoipa::path(get, path = "/alerts", tag = "alerts", security(("token" = [])), params(
-    ("symbol" = Option<String>, Query, description = "Only alerts that look at this instrument")),
-    responses((status = 200, body = Page<AlertView>), (status = 401, body = Problem), (status = 422, body = Problem)))]
+    ("symbol" = Option<String>, Query, description = "Only alerts that look at this instrument"),
+    ("state" = Option<AlertState>, Query, description = "Only alerts in this state"),
+    ("limit" = Option<u32>, Query, description = "At most so many, 1 to 500; all without it"),
+    ("cursor" = Option<String>, Query, description = "`next` of the page before")),
+    responses((status = 200, body = Page<AlertView>), (status = 400, body = Problem), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<AlertView>>, ApiError> {
-    let query = Query::read(query.as_deref(), &["symbol"])?;
+    let query = Query::read(query.as_deref(), &["symbol", "state", "limit", "cursor"])?;
     let symbol = query.get("symbol").map(|name| gateway.instrument_in("symbol", name)).transpose()?;
-    let rows = gateway.hub.alerts_of(caller.user).await?.into_iter();
-    let items = rows.filter(|row| symbol.is_none_or(|s| row.alert.rule.symbols().contains(&s))).map(AlertView::from);
-    Ok(Json(Page { items: items.collect(), next: None }))
+    let state = query.get("state").map(|name| {
+        let quoted = serde_json::Value::from(name);
+        serde_json::from_value::<AlertState>(quoted).map_err(|_| {
+            ApiError::field("state", "`state` is armed, pending, fired, cooling, snoozed, paused, expired or done.")
+        })
+    });
+    let state = state.transpose()?;
+    let limit = query.get("limit").map(|_| query.limit(0)).transpose()?;
+    // A page begins behind the last alert of the one before, whether that one still stands or not.
+    let after = match query.get("cursor").map(str::parse::<AlertId>) {
+        None => AlertId(0),
+        Some(Ok(id)) => id,
+        Some(Err(_)) => return Err(StoreError::BadCursor.into()),
+    };
+    let mut rows = gateway.hub.alerts_of(caller.user).await?;
+    rows.retain(|row| {
+        row.alert.id > after
+            && symbol.is_none_or(|symbol| row.alert.rule.symbols().contains(&symbol))
+            && state.is_none_or(|state| row.state == state)
+    });
+    let more = limit.is_some_and(|limit| rows.len() > limit as usize);
+    rows.truncate(limit.map_or(usize::MAX, |limit| limit as usize));
+    let next = rows.last().filter(|_| more).map(|row| row.alert.id.to_string());
+    Ok(Json(Page { items: rows.into_iter().map(AlertView::from).collect(), next }))
 }
 
 /// Make an alert.

@@ -8,11 +8,12 @@ use axum::{
     http::{StatusCode, header, request::Parts},
     response::IntoResponse,
 };
-use bellwether_core::protocol::{Health, Problem};
+use bellwether_core::protocol::{DatabaseStatus, Health, PROTOCOL, Problem, QueueStatus, Status};
 
 use super::{
     Gateway,
     auth::{Caller, Peer},
+    channels,
     error::ApiError,
 };
 
@@ -40,6 +41,12 @@ pub(crate) async fn live(_watcher: Watcher) -> Json<BTreeMap<&'static str, &'sta
 #[utoipa::path(get, path = "/health/ready", tag = "health",
     responses((status = 200, body = Health), (status = 503, body = Health), (status = 401, body = Problem)))]
 pub(crate) async fn ready(State(gateway): State<Arc<Gateway>>, _watcher: Watcher) -> impl IntoResponse {
+    let (ready, health) = health(&gateway).await;
+    (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(health))
+}
+
+/// Asks every part whether it works.
+async fn health(gateway: &Gateway) -> (bool, Health) {
     let mut checks = (gateway.health)();
     let store = gateway.store.writable().await.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
     checks.insert("store".to_owned(), store);
@@ -54,7 +61,40 @@ pub(crate) async fn ready(State(gateway): State<Arc<Gateway>>, _watcher: Watcher
         checks,
         feeds: feeds.unwrap_or_default(),
     };
-    (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(health))
+    (ready, health)
+}
+
+/// Everything about the daemon that somebody who looks for a fault wants to know: feeds, channels, database, queue. 200 also when it
+/// is not ready.
+#[utoipa::path(get, path = "/health/status", tag = "health", security(("token" = [])),
+    responses((status = 200, body = Status), (status = 401, body = Problem), (status = 503, body = Problem)))]
+pub(crate) async fn status(State(gateway): State<Arc<Gateway>>, caller: Caller) -> Result<Json<Status>, ApiError> {
+    let (_, health) = health(&gateway).await;
+    let trouble = health.checks.get("store").filter(|check| *check != "ok").cloned();
+    let (size_bytes, alerts, firings) = gateway.store.extent().await?;
+    let now = gateway.clock.now();
+    let queue = gateway.store.queue().await?.into_iter().map(|(channel, waiting, since)| QueueStatus {
+        channel,
+        waiting,
+        oldest_seconds: now.since(since).as_seconds(),
+    });
+    Ok(Json(Status {
+        health,
+        protocol: PROTOCOL,
+        started: gateway.started,
+        channels: channels::seen(&gateway, caller).await,
+        database: DatabaseStatus { writable: trouble.is_none(), trouble, size_bytes, alerts, firings },
+        queue: queue.collect(),
+        sessions: gateway.sessions.count(),
+        resident_bytes: resident(),
+    }))
+}
+
+/// The memory that this process holds (Linux, proc(5)).
+fn resident() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1_024)
 }
 
 /// The daemon's figures, for Prometheus.

@@ -16,11 +16,14 @@ mod auth;
 mod auth_tests;
 mod backtest;
 mod body;
+mod channel_settings;
 mod channels;
 mod command;
 mod door;
 mod error;
 mod events;
+#[cfg(test)]
+mod fuzz_tests;
 mod guard;
 mod health;
 mod hub;
@@ -52,7 +55,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{FromRequestParts, MatchedPath, Path, Request},
-    http::{Method, request::Parts},
+    http::{HeaderName, HeaderValue, Method, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -64,7 +67,11 @@ use bellwether_core::{
     time::Timestamp,
 };
 use tokio_util::sync::CancellationToken;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::{
+    CompressionLevel,
+    catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, predicate::SizeAbove},
+};
 
 use self::error::ApiError;
 pub(crate) use self::{
@@ -164,6 +171,8 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .with_state(gateway)
         .layer(middleware::from_fn(in_time))
         .layer(CatchPanicLayer::custom(|_| ApiError::Broken("a request panicked".to_owned()).into_response()))
+        .layer(packing())
+        .layer(middleware::from_fn(unpacked))
         .layer(middleware::map_response(|response| std::future::ready(error::as_problem(response))))
         .layer(middleware::from_fn_with_state(guard, guard::guard))
         .layer(middleware::from_fn(move |request, next| counted(metrics.clone(), request, next)))
@@ -174,14 +183,52 @@ async fn in_time(request: Request, next: Next) -> Response {
     tokio::time::timeout(REQUEST_TIME, next.run(request)).await.unwrap_or_else(late)
 }
 
+/// From how many bytes an answer is packed: a shorter one would hardly become shorter.
+const WORTH_PACKING: u16 = 1_024;
+
+/// Packs longer answers for those who understand it, quickly rather than well: most clients are on this machine.
+fn packing() -> CompressionLayer<SizeAbove> {
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(WORTH_PACKING))
+}
+
+/// Answers that hold a token beside what somebody else may have chosen are never packed: their length would tell about the token.
+async fn unpacked(mut request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/auth/") {
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
+    next.run(request).await
+}
+
+/// Under which name a request is found in the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The most characters of such a name.
+const MAX_REQUEST_ID: usize = 64;
+
+/// The client's own name for the request, where it can be one, or a new one.
+fn request_id(request: &Request) -> HeaderValue {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.".contains(b);
+    let given = request
+        .headers()
+        .get(REQUEST_ID)
+        .filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(plain));
+    given.cloned().unwrap_or_else(|| {
+        let fresh = format!("{:016x}", rand::random::<u64>());
+        HeaderValue::try_from(fresh).expect("hexadecimal digits are a header")
+    })
+}
+
 /// Counts and logs a request: its path as the router knows it, never its query or headers, which may hold secrets.
 async fn counted(metrics: Metrics, request: Request, next: Next) -> Response {
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE, Method::OPTIONS];
     let method = known.iter().find(|m| *m == request.method()).map_or("other", Method::as_str).to_owned();
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
+    let id = request_id(&request);
+    let name = id.to_str().unwrap_or_default().to_owned();
+    let span = tracing::debug_span!("request", id = name);
+    let mut response = tracing::Instrument::instrument(next.run(request), span).await;
     let status = response.status().as_u16();
-    tracing::debug!(method, path = path.as_ref().map_or("-", MatchedPath::as_str), status, "request");
+    response.headers_mut().insert(REQUEST_ID, id);
+    tracing::debug!(method, path = path.as_ref().map_or("-", MatchedPath::as_str), status, id = name, "request");
     metrics.request(&method, status);
     response
 }

@@ -17,8 +17,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::Config;
 
 use super::{
-    Gateway, Name, accounts, adding, alerts, backtest, channels, error::ApiError, events, health, instruments,
-    own_account, prices, stream,
+    Gateway, Name, accounts, adding, alerts, backtest, channel_settings, channels, error::ApiError, events, health,
+    instruments, own_account, prices, stream,
 };
 
 #[derive(OpenApi)]
@@ -91,10 +91,12 @@ pub(super) fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
         .routes(routes!(instruments::list, adding::add))
         .routes(routes!(adding::everywhere))
         .routes(routes!(adding::remove))
-        .routes(routes!(channels::list))
+        .routes(routes!(channels::list, channel_settings::add))
+        .routes(routes!(channel_settings::read, channel_settings::update, channel_settings::remove))
         .routes(routes!(channels::test))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(health::status))
         .routes(routes!(health::metrics))
         .routes(routes!(document))
         .routes(routes!(docs))
@@ -154,10 +156,12 @@ mod tests {
             ("/instruments/search", "get"),
             ("/instruments/{symbol}", "delete"),
             ("/backtest", "post"),
-            ("/channels", "get"),
+            ("/channels", "get post"),
+            ("/channels/{id}", "get patch delete"),
             ("/channels/{id}/test", "post"),
             ("/health/live", "get"),
             ("/health/ready", "get"),
+            ("/health/status", "get"),
             ("/metrics", "get"),
             ("/docs", "get"),
             ("/openapi.json", "get"),

@@ -55,6 +55,11 @@ impl Sessions {
         Ok(Seat { sessions: self.clone(), user: caller.user, ended })
     }
 
+    /// How many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).values().map(|own| own.count).sum()
+    }
+
     /// Ends the sessions of an account. Those that it opens afterwards are others.
     pub(crate) fn end(&self, user: UserId) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

@@ -33,6 +33,7 @@ fn table(alert: &str, delivery: &str, cursor: &str) -> Vec<(&'static str, &'stat
         row("post", "/auth/login", Public),
         row("get", "/health/live", Public),
         row("get", "/health/ready", Public),
+        row("get", "/health/status", Shared),
         row("get", "/metrics", Public),
         row("get", "/docs", Public),
         row("get", "/openapi.json", Public),
@@ -57,6 +58,10 @@ fn table(alert: &str, delivery: &str, cursor: &str) -> Vec<(&'static str, &'stat
         with("delete", "/instruments/{symbol}", "{symbol}", "BTC", Owners),
         row("post", "/backtest", Shared),
         row("get", "/channels", Shared),
+        row("post", "/channels", Owners),
+        with("get", "/channels/{id}", "{id}", "desktop", Owners),
+        with("patch", "/channels/{id}", "{id}", "desktop", Owners),
+        with("delete", "/channels/{id}", "{id}", "desktop", Owners),
         with("post", "/channels/{id}/test", "{id}", "desktop", Owners),
         row("post", "/auth/keys/rotate", Owners),
         row("get", "/auth/account", Own),
@@ -74,7 +79,8 @@ fn body(method: &str, path: &str) -> &'static str {
         ("patch", _) => r#"{"paused":true}"#,
         (
             "post",
-            "/instruments" | "/backtest" | "/auth/register" | "/auth/login" | "/auth/password" | "/auth/delete",
+            "/instruments" | "/channels" | "/backtest" | "/auth/register" | "/auth/login" | "/auth/password"
+            | "/auth/delete",
         ) => "{}",
         _ => "",
     }

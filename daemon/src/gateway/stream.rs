@@ -305,6 +305,12 @@ async fn expired(clock: Clock, expires: Option<Timestamp>) {
 /// What a client did wrong on the wire; nothing where the connection just broke.
 fn fault(error: axum::Error) -> Option<Goodbye> {
     match *error.into_inner().downcast::<tungstenite::Error>().ok()? {
+        // A length with its highest bit set is none (RFC 6455, 5.2).
+        tungstenite::Error::Capacity(tungstenite::error::CapacityError::MessageTooLong { size, .. })
+            if size > isize::MAX as usize =>
+        {
+            Some(NOT_A_FRAME)
+        }
         tungstenite::Error::Capacity(_) => Some(TOO_BIG),
         tungstenite::Error::Utf8(_) => Some(NOT_UTF8),
         tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => None,

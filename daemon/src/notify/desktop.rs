@@ -9,11 +9,12 @@ use std::{
 };
 
 use bellwether_core::{
+    alert::{AlertId, UserId},
     condition::ChannelName,
     config::Desktop as Config,
     notification::{About, escape},
     rate::Allowance,
-    time::Span,
+    time::{Span, Timestamp},
 };
 use futures_util::future::BoxFuture;
 
@@ -29,7 +30,9 @@ use super::{
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Our replace tags start here ("BW"), far from the small numbers that notification servers give out to others.
 const TAGS: u32 = 0x4257_0000;
-/// The most notifications whose buttons act.
+/// What the keys of our buttons begin with.
+const KEY: &str = "bellwether:";
+/// The most notifications that are known by their number.
 const REMEMBERED: usize = 512;
 /// How long the answer to a button is shown, in milliseconds.
 const ANSWER_SHOWN: i32 = 5_000;
@@ -164,9 +167,10 @@ impl Buttons {
         let low_bits = u32::try_from(message.number.rem_euclid(0x1_0000)).unwrap_or_default();
         let told = &message.notification;
         let mut actions = Vec::new();
-        if told.about.is_some() && shower.can("actions") {
-            actions.extend([("snooze", "Snooze 1h"), ("acknowledge", "Acknowledge")]);
-            actions.extend(self.opener.is_some().then_some(("chart", "Open chart")));
+        if let Some(about) = told.about.filter(|_| shower.can("actions")) {
+            let key = |word| key(word, about);
+            actions.extend([(key("snooze"), "Snooze 1h"), (key("acknowledge"), "Acknowledge")]);
+            actions.extend(self.opener.is_some().then(|| (key("chart"), "Open chart")));
         }
         Card {
             replaces: TAGS | low_bits,
@@ -183,8 +187,8 @@ impl Buttons {
     /// Does what a button says, and what came of it as a card in the place of the first.
     async fn pressed(&self, id: u32, key: &str) -> Option<Card> {
         // Every program on the bus hears of every button: this one may be another's.
-        let about = self.about(id)?;
-        let (done, outcome) = match key {
+        let (word, about) = read_key(key).or_else(|| Some((key, self.about(id)?)))?;
+        let (done, outcome) = match word {
             "snooze" => ("is silent for an hour", (self.act)(about, Action::Snooze).await),
             "acknowledge" => ("is acknowledged", (self.act)(about, Action::Acknowledge).await),
             "chart" => {
@@ -206,6 +210,21 @@ impl Buttons {
         let tag = format!("bellwether-answer-{id}");
         Some(Card { replaces: 0, summary, body, tag, transient: true, expire: ANSWER_SHOWN, ..Card::default() })
     }
+}
+
+/// A button's key says all that pressing it needs: the desktop gives it back, also to a daemon that has been started since.
+fn key(word: &str, about: About) -> String {
+    format!("{KEY}{word}:{}:{}:{}", about.alert.0, about.owner.0, about.symbol)
+}
+
+/// What a key of ours says; when it fired and at which price is not in it, and no button needs that.
+fn read_key(key: &str) -> Option<(&str, About)> {
+    let mut parts = key.strip_prefix(KEY)?.splitn(4, ':');
+    let word = parts.next()?;
+    let (alert, owner) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let symbol = parts.next()?.parse().ok()?;
+    let time = Timestamp::from_seconds(0);
+    Some((word, About { alert: AlertId(alert), owner: UserId(owner), symbol, time, price: None }))
 }
 
 /// The text without what anybody would take for markup: some desktops read it although they do not say so (dunst).

@@ -46,7 +46,7 @@ pub(super) struct Card {
     /// Markup, where the other side reads markup; otherwise plain text.
     pub(super) body: String,
     /// Buttons: a key and a label each.
-    pub(super) actions: Vec<(&'static str, &'static str)>,
+    pub(super) actions: Vec<(String, &'static str)>,
     /// Whether it is to stay until it is seen.
     pub(super) critical: bool,
     /// Whether it may be forgotten when it was not seen.
@@ -177,7 +177,7 @@ async fn notify(connection: &Connection, card: &Card) -> zbus::Result<u32> {
         ("transient", Variant::from(card.transient)),
         ("x-dunst-stack-tag", Variant::from(card.tag.as_str())),
     ]);
-    let actions: Vec<&str> = card.actions.iter().flat_map(|(key, label)| [*key, *label]).collect();
+    let actions: Vec<&str> = card.actions.iter().flat_map(|(key, label)| [key.as_str(), *label]).collect();
     let icon = if card.critical { "dialog-warning" } else { "dialog-information" };
     let words =
         ("bellwether", card.replaces, icon, card.summary.as_str(), card.body.as_str(), actions, hints, card.expire);

@@ -146,6 +146,30 @@ async fn a_button_acts_on_its_alert_and_nobody_elses_button_does() {
     assert_eq!(channel.buttons.pressed(7, "chart").await, None, "the chart itself is the answer");
 }
 
+#[tokio::test]
+async fn a_button_from_before_a_restart_acts_as_if_there_had_been_none() {
+    let done: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = Arc::clone(&done);
+    let act: Act = Arc::new(move |about, action| {
+        log.lock().expect("lock").push(format!("{} {} {} {action:?}", about.alert, about.owner.0, about.symbol));
+        Box::pin(std::future::ready(Ok(())))
+    });
+    let (before, shown) = desktop(&["actions"], Arc::clone(&act));
+    before.send(&firing(false)).await.expect("shown");
+    drop(before);
+    let keys: Vec<String> = shown.lock().expect("lock")[0].actions.iter().map(|(key, _)| key.clone()).collect();
+    let (after, _) = desktop(&["actions"], act);
+    assert!(after.buttons.pressed(7, &keys[0]).await.is_some_and(|card| card.summary == "a17 is silent for an hour"));
+    assert!(after.buttons.pressed(7, &keys[1]).await.is_some());
+    assert_eq!(after.buttons.pressed(7, &keys[2]).await, None, "the chart is opened");
+    assert_eq!(*done.lock().expect("lock"), ["a17 1 BTC Snooze", "a17 1 BTC Acknowledge"]);
+    for odd in
+        ["snooze", "bellwether:", "bellwether:snooze:x:1:BTC", "bellwether:snooze:17:1:", "bellwether:burn:17:1:BTC"]
+    {
+        assert_eq!(after.buttons.pressed(7, odd).await, None, "{odd}");
+    }
+}
+
 #[test]
 fn an_expiry_that_cannot_be_meant_is_named() {
     let config = Config { expire: Some(Span::from_millis(10)), ..Config::default() };

@@ -21,17 +21,17 @@ const PASSWORD: &str = "canary7a3f";
 
 /// What the fake server says at each step; an empty text means: close the connection; `silence`: say nothing for ever.
 #[derive(Clone)]
-struct Script {
-    greeting: &'static str,
+pub(in crate::notify) struct Script {
+    pub(in crate::notify) greeting: &'static str,
     extensions: &'static [&'static str],
     auth: &'static str,
     mail: &'static str,
-    rcpt: &'static str,
+    pub(in crate::notify) rcpt: &'static str,
     data: &'static str,
     accepted: &'static str,
 }
 
-const KIND: Script = Script {
+pub(in crate::notify) const KIND: Script = Script {
     greeting: "220 fake ESMTP",
     extensions: &["8BITMIME", "AUTH PLAIN LOGIN"],
     auth: "235 2.7.0 welcome",
@@ -41,17 +41,22 @@ const KIND: Script = Script {
     accepted: "250 2.0.0 queued as 4711",
 };
 
-type Lines = Arc<Mutex<Vec<String>>>;
+pub(in crate::notify) type Lines = Arc<Mutex<Vec<String>>>;
 
 /// A mail server on loopback that follows a script and remembers every line it was told.
 async fn server(script: Script) -> (u16, Lines) {
+    changing_server(Arc::new(Mutex::new(script))).await
+}
+
+/// One that plays what the script says at that moment.
+pub(in crate::notify) async fn changing_server(script: Arc<Mutex<Script>>) -> (u16, Lines) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let port = listener.local_addr().expect("address").port();
     let lines = Lines::default();
     let log = Arc::clone(&lines);
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            let (script, log) = (script.clone(), Arc::clone(&log));
+            let (script, log) = (Arc::clone(&script), Arc::clone(&log));
             tokio::spawn(async move { serve(socket, &script, &log).await });
         }
     });
@@ -92,17 +97,17 @@ async fn tls_server(from_the_first_byte: bool) -> (u16, Lines) {
                 script.greeting = "";
             }
             if let Ok(socket) = acceptor.accept(socket).await {
-                serve(socket, &script, &log).await;
+                serve(socket, &Mutex::new(script), &log).await;
             }
         }
     });
     (port, lines)
 }
 
-async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin, script: &Script, log: &Lines) {
+async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin, script: &Mutex<Script>, log: &Lines) {
     let mut socket = BufReader::new(socket);
     let mut in_data = false;
-    let mut reply = script.greeting.to_owned();
+    let mut reply = script.lock().expect("lock").greeting.to_owned();
     loop {
         match reply.as_str() {
             "close" => return,
@@ -119,6 +124,7 @@ async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin, script: &Script, log
             return;
         }
         log.lock().expect("lock").push(line.clone());
+        let script = script.lock().expect("lock").clone();
         reply = if in_data {
             if line == ".\r\n" {
                 in_data = false;
@@ -153,7 +159,7 @@ async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin, script: &Script, log
     }
 }
 
-fn config(port: u16) -> Config {
+pub(in crate::notify) fn config(port: u16) -> Config {
     Config {
         host: "127.0.0.1".to_owned(),
         port: Some(port),

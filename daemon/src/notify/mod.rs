@@ -466,6 +466,10 @@ impl Notifier {
 }
 
 #[cfg(test)]
+mod outage_tests;
+#[cfg(test)]
 mod pipeline_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::firing as a_firing;

@@ -160,8 +160,20 @@ impl House {
         policy: Policy,
         clock: Clock,
     ) -> Self {
-        let defaults = channels.first().map(|c| c.name.clone()).into_iter().collect();
         let channels = channels.into_iter().map(|c| c as Arc<dyn Channel>).collect();
+        Self::of(channels, folder, store, group, policy, clock)
+    }
+
+    /// The same with channels of any kind; the first is the default.
+    pub(super) fn of(
+        channels: Vec<Arc<dyn Channel>>,
+        folder: TempDir,
+        store: Store,
+        group: Span,
+        policy: Policy,
+        clock: Clock,
+    ) -> Self {
+        let defaults = channels.first().map(|c| c.name().clone()).into_iter().collect();
         let limits = |_: &ChannelName| ChannelLimits { group: Some(group), ..ChannelLimits::default() };
         let set = Arc::new(ChannelSet::of(channels, limits, defaults, clock.clone()));
         let (batches, inbox) = mpsc::channel(links::BATCHES);
@@ -233,7 +245,7 @@ impl House {
     }
 }
 
-pub(super) fn firing(alert: i64, number: u32, via: &[&str]) -> Firing {
+pub(crate) fn firing(alert: i64, number: u32, via: &[&str]) -> Firing {
     let price = "60012.5".parse().expect("a price");
     Firing {
         id: FiringId { alert: AlertId(alert), version: 1, number },

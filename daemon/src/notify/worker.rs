@@ -251,8 +251,13 @@ impl Worker {
         }
         let message = self.message(&due, now);
         self.beat.busy(Duration::from(self.member.limits.deadline) + SLACK);
-        match self.member.send(&message).await {
+        let began = tokio::time::Instant::now();
+        let answer = self.member.send(&message).await;
+        self.shared.metrics.attempted(self.member.name(), began.elapsed().as_secs_f64());
+        match answer {
             Ok(receipt) => {
+                let age = Duration::from(self.shared.clock.now().since(due.firing.received));
+                self.shared.metrics.accepted(self.member.name(), age.as_secs_f64());
                 self.member.set_health(Health::Working);
                 self.finish(delivery, Outcome::Sent { answer: receipt.answer }, "sent").await;
                 if std::mem::take(&mut self.failures) > 0 {

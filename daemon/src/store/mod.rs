@@ -3,6 +3,8 @@
 //! Signatures name no database. There is one, `SQLite`; a second becomes a variant of the private field, and
 //! has to tell the same story (`story.rs`). Each table has one writer among the roles, named at its group below.
 
+#[cfg(test)]
+mod bare;
 mod cursor;
 mod error;
 mod sqlite;
@@ -28,10 +30,14 @@ use bellwether_core::{
     time::{Span, Timestamp},
 };
 
+#[cfg(test)]
+pub(crate) use self::bare::Bare;
 pub(crate) use self::error::{OpenError, StoreError};
 use self::{
     cursor::{Cursor, Listing},
-    sqlite::{Durability, Sqlite, alerts, backup, bans, candles, history, instruments, lanes, outbox, prices, users},
+    sqlite::{
+        Durability, Sqlite, alerts, backup, bans, candles, channels, history, instruments, lanes, outbox, prices, users,
+    },
 };
 
 /// The name of the database in the data folder.
@@ -42,6 +48,8 @@ pub(crate) const ALERTS_PER_ACCOUNT: u32 = 1_000;
 pub(crate) const ACCOUNTS: u32 = 200;
 /// The most instruments that may be added to the built-in ones.
 pub(crate) const INSTRUMENTS: u32 = 1_000;
+/// The most channels that may be set up beside those of the configuration.
+pub(crate) const CHANNELS: u32 = 20;
 /// The most rows of one page, whatever is asked for.
 pub(crate) const PAGE_ROWS: u32 = 1_000;
 
@@ -294,8 +302,8 @@ impl Store {
         self.database.write(Durability::Full, move |db| alerts::insert(db, owner, &rule, now, key.as_deref())).await
     }
 
-    /// Changes an alert and raises its version. With `expected`, only that version is changed. What an acknowledgement or a pause
-    /// makes pointless in the outbox is cancelled with it.
+    /// Changes an alert as [`Self::edit_alert_together`] does, by one thing alone.
+    #[cfg(test)]
     pub(crate) async fn edit_alert(
         &self,
         owner: UserId,
@@ -304,7 +312,20 @@ impl Store {
         edit: AlertEdit,
         now: Timestamp,
     ) -> Result<Alert, StoreError> {
-        self.database.write(Durability::Full, move |db| alerts::edit(db, owner, id, expected, edit, now)).await
+        self.edit_alert_together(owner, id, expected, vec![edit], now).await
+    }
+
+    /// Changes an alert by all of `edits`, one version on. With `expected`, only that version is changed. What an acknowledgement or a pause
+    /// makes pointless in the outbox is cancelled with it.
+    pub(crate) async fn edit_alert_together(
+        &self,
+        owner: UserId,
+        id: AlertId,
+        expected: Option<u32>,
+        edits: Vec<AlertEdit>,
+        now: Timestamp,
+    ) -> Result<Alert, StoreError> {
+        self.database.write(Durability::Full, move |db| alerts::edit(db, owner, id, expected, &edits, now)).await
     }
 
     /// Deletes an alert with its memory; its firings stay, later steps of its deliveries are cancelled. The answer is the alert at its end, one version on.
@@ -426,6 +447,11 @@ impl Store {
     /// For each channel with unfinished deliveries, how many, and from when on the time of the oldest runs.
     pub(crate) async fn queue(&self) -> Result<Vec<(ChannelName, i64, Timestamp)>, StoreError> {
         self.database.read(outbox::queue).await
+    }
+
+    /// The size of the database in bytes, and how many alerts and firings it holds.
+    pub(crate) async fn extent(&self) -> Result<(u64, u64, u64), StoreError> {
+        self.database.read(outbox::extent).await
     }
 
     /// How many deliveries of each channel are open or dead, by state.
@@ -618,6 +644,29 @@ impl Store {
     /// Takes an added instrument away again; its bars and firings stay.
     pub(crate) async fn remove_instrument(&self, symbol: Symbol) -> Result<(), StoreError> {
         self.database.write(Durability::Full, move |db| instruments::remove(db, symbol)).await
+    }
+}
+
+/// Channels that were set up while the daemon ran: written by the gateway alone.
+impl Store {
+    /// Every one with its settings, secrets included.
+    pub(crate) async fn channels_set(&self) -> Result<Vec<(ChannelName, serde_json::Value)>, StoreError> {
+        self.database.read(channels::all).await
+    }
+
+    /// Sets a channel up, or anew. At most [`CHANNELS`].
+    pub(crate) async fn put_channel(
+        &self,
+        name: ChannelName,
+        settings: serde_json::Value,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.database.write(Durability::Full, move |db| channels::put(db, &name, &settings, now)).await
+    }
+
+    /// Takes a channel away again.
+    pub(crate) async fn remove_channel(&self, name: ChannelName) -> Result<(), StoreError> {
+        self.database.write(Durability::Full, move |db| channels::remove(db, &name)).await
     }
 }
 

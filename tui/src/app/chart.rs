@@ -12,7 +12,7 @@ use bellwether_core::{
 };
 use rust_decimal::Decimal;
 
-use super::{App, Bars};
+use super::{Action, App, Bars, Find, Overlay, Screen, Tone, draft};
 
 const MINUTE: Span = Span::from_seconds(60);
 const HOUR: Span = Span::from_seconds(3_600);
@@ -207,6 +207,8 @@ pub(crate) struct ChartView {
     values: Values,
     /// What the state above is about: another instrument begins anew.
     about: Option<Symbol>,
+    /// The newest bar when that was last looked at: a picture of the past stands still while new ones come.
+    newest: Option<Timestamp>,
 }
 
 impl Default for ChartView {
@@ -222,6 +224,7 @@ impl Default for ChartView {
             plot: Plot::default(),
             values: Values::default(),
             about: None,
+            newest: None,
         }
     }
 }
@@ -231,7 +234,18 @@ impl Default for ChartView {
 struct Values {
     key: Option<(Symbol, Span, Studies)>,
     indicators: Vec<Indicator>,
+    /// What they were last computed of.
+    of: Option<Source>,
     by_bar: std::collections::BTreeMap<Timestamp, (Price, Vec<Option<Price>>)>,
+}
+
+/// What tells whether anything is to be computed anew: the ends of the bars, and what of them is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Source {
+    first: Timestamp,
+    last: (Timestamp, Price),
+    back: usize,
+    shown: usize,
 }
 
 /// The part of the bars that is shown, and how.
@@ -269,12 +283,12 @@ fn measure(view: &ChartView, items: &[Candle], room: u16) -> Option<(usize, usiz
     let enough = wanted.saturating_mul(4) / 5;
     let merge = common(range.bar, enough.saturating_mul(gap).div_ceil(room).max(1));
     let shown = wanted.div_ceil(merge).max(1);
-    let stride = (room / shown).clamp(1, WIDEST);
+    let stride = (room / shown).clamp(if merge > 1 { gap } else { 1 }, WIDEST);
     Some((merge, shown.min(room / stride.max(1)).max(1), stride))
 }
 
 /// Bars put together in stretches of `length`, each ending where its last one does.
-fn merged(bars: &[Candle], length: Span) -> Vec<Candle> {
+pub(super) fn merged(bars: &[Candle], length: Span) -> Vec<Candle> {
     let place = |bar: &Candle| bar.from.as_micros().div_euclid(length.as_micros().max(1));
     let mut out: Vec<Candle> = Vec::new();
     for bar in bars {
@@ -342,6 +356,42 @@ impl ChartView {
     }
 }
 
+/// Does what an action means for the chart. Says whether it means anything.
+pub(super) fn act(app: &mut App, action: Action) -> bool {
+    let on_chart = app.screen == Screen::Chart;
+    let ranges = RANGES.len();
+    match action {
+        Action::NextPane | Action::PreviousPane if on_chart => draft::pick(app, action == Action::NextPane),
+        Action::Up if on_chart && app.chart.cross.is_some() => app.lift_cross(1),
+        Action::Down if on_chart && app.chart.cross.is_some() => app.lift_cross(-1),
+        Action::Left => app.move_cross(-1),
+        Action::Right => app.move_cross(1),
+        Action::NewLevel => draft::open_new(app),
+        Action::PanBack => app.pan(-app.pan_step()),
+        Action::PanOn => app.pan(app.pan_step()),
+        Action::ZoomIn => app.chart.zoom_by(1),
+        Action::ZoomOut => app.chart.zoom_by(-1),
+        Action::ZoomReset => app.chart.reset(),
+        Action::ChartStyle => app.chart.style = app.chart.style.next(),
+        Action::Studies => {
+            app.chart.studies = app.chart.studies.next();
+            app.toasts.push(Tone::Info, format!("indicators: {}", app.chart.studies.name()), app.now);
+        }
+        Action::Compare => compare(app),
+        Action::NextRange => app.chart.set_range((app.chart.range + 1) % ranges),
+        Action::PreviousRange => app.chart.set_range((app.chart.range + ranges - 1) % ranges),
+        _ => return false,
+    }
+    true
+}
+
+/// Asks for the instrument to compare with, or ends the comparison.
+fn compare(app: &mut App) {
+    if app.chart.compare.take().is_none() {
+        app.overlay = Some(Overlay::Find(Box::new(Find { compares: true, ..Find::new(app) })));
+    }
+}
+
 impl App {
     /// The bars of the instrument in the chart at the selected range.
     pub(crate) fn bars(&self) -> Option<&Bars> {
@@ -379,7 +429,7 @@ impl App {
         let step = high.checked_sub(low).and_then(|all| all.checked_div(Decimal::from(self.chart.plot.rows.max(1))));
         let way = step.and_then(|step| step.checked_mul(Decimal::from(lines)));
         if let Some(to) = way.and_then(|way| from.decimal().checked_add(way)) {
-            let to = super::draft::snapped(to.clamp(low, high), super::draft::tick_size(from));
+            let to = draft::snapped(to.clamp(low, high), draft::tick_size(from));
             self.chart.cross = Some(Cross { price: Some(Price::new(to)), ..cross });
         }
     }
@@ -437,6 +487,14 @@ impl App {
                 self.chart.compare = None;
             }
         }
+        let newest = self.bars().and_then(|bars| bars.items.last()).map(|bar| bar.from);
+        if self.chart.back > 0
+            && let (Some(before), Some(bars)) = (self.chart.newest, self.bars())
+        {
+            let new = bars.items.len() - bars.items.partition_point(|bar| bar.from <= before);
+            self.chart.back = self.chart.back.saturating_add(new);
+        }
+        self.chart.newest = newest;
         self.compute_studies();
     }
 
@@ -454,6 +512,12 @@ impl App {
         if self.chart.values.key != key {
             self.chart.values = Values { key, indicators: studies.all(length), ..Values::default() };
         }
+        let (Some(oldest), Some(newest)) = (bars.items.first(), bars.items.last()) else { return };
+        let of = Source { first: oldest.from, last: (newest.from, newest.close), back: self.chart.back, shown };
+        if self.chart.values.of == Some(of) {
+            return;
+        }
+        self.chart.values.of = Some(of);
         let window = self.chart.values.indicators.iter().map(Indicator::window).max().unwrap_or(0);
         let end = bars.items.len() - self.chart.back.min(bars.items.len() - 1);
         let first = end.saturating_sub((shown + window + 1).saturating_mul(merge));

@@ -2,11 +2,16 @@
 
 use bellwether_core::{
     alert::AlertId,
-    condition::{MAX_LINE, Rule},
+    condition::{Comparison, Condition, Crossing, MAX_LINE, Repeat, Rule},
     parse::{self, Completion, ParseContext, ParseError},
 };
 
-use super::{Line, line::Taken, past::Past};
+use super::{
+    Action, Line, Sheet,
+    line::Taken,
+    past::Past,
+    sheet::{self},
+};
 
 /// What Enter will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,10 @@ pub(crate) struct Entry {
     pub(crate) proposal: Option<usize>,
     /// What Enter led to: the daemon's refusal, or that it cannot be reached.
     pub(crate) refusal: Option<String>,
+    /// Its channels are tried once it is saved.
+    pub(crate) tests: bool,
+    /// The same as a form, while it is written so.
+    pub(crate) sheet: Option<Sheet>,
     /// The daemon has been asked and has not answered yet.
     pub(crate) saving: bool,
     /// A paste did not fit.
@@ -59,6 +68,8 @@ impl Entry {
             proposals: Vec::new(),
             proposal: None,
             refusal: None,
+            tests: false,
+            sheet: None,
             saving: false,
             was_cut: false,
             past: Past::default(),
@@ -119,10 +130,63 @@ impl Entry {
 
     /// Puts text at the cursor.
     pub(crate) fn insert(&mut self, text: &str, context: &ParseContext<'_>) {
+        if let Some(sheet) = &mut self.sheet {
+            sheet.insert(text);
+            return self.take_form(context);
+        }
         let taken = self.line.insert(text, MAX_LINE);
         self.give_way(context);
         self.understand(context);
         self.was_cut = taken == Taken::Cut;
+    }
+
+    /// Goes on as a form, or back to the line. A line that no form can hold stays one.
+    pub(super) fn as_form(&mut self, context: &ParseContext<'_>) {
+        if self.sheet.take().is_some() {
+            self.line.end();
+            return self.understand(context);
+        }
+        let sheet = match &self.meaning {
+            Understanding::Rule(rule) => Sheet::of(rule).filter(|sheet| sheet::is_faithful(sheet, rule, context)),
+            Understanding::Empty => Some(Sheet::empty("")),
+            // An instrument and nothing else yet.
+            Understanding::Wrong(_) => {
+                let word = self.line.text().trim();
+                context.catalog.resolve(word).is_ok().then(|| Sheet::empty(word))
+            }
+        };
+        if sheet.is_none() {
+            self.refusal = Some("no form holds this: it is written as a line".to_owned());
+        }
+        self.sheet = sheet;
+    }
+
+    /// A key in the form.
+    pub(super) fn in_form(&mut self, action: Action, context: &ParseContext<'_>) {
+        let Some(sheet) = &mut self.sheet else { return };
+        if !sheet.act(action)
+            && let Some(line) = sheet.line_mut()
+        {
+            super::keys::edit(line, action);
+        }
+        self.take_form(context);
+    }
+
+    /// The form has changed: the line says what it says.
+    fn take_form(&mut self, context: &ParseContext<'_>) {
+        let Some(sheet) = &self.sheet else { return };
+        self.prefill = None;
+        self.line = Line::new(sheet.line());
+        self.understand(context);
+    }
+
+    /// Makes of a condition that is true already the one that waits for the next time.
+    pub(super) fn wait_for_next(&mut self, context: &ParseContext<'_>) {
+        let Understanding::Rule(rule) = &self.meaning else { return };
+        let Some(next) = next_time(rule) else { return };
+        self.prefill = None;
+        self.line = Line::new(next.to_string());
+        self.understand(context);
     }
 
     /// Puts the next (or previous) proposal in its place.
@@ -156,6 +220,29 @@ impl Entry {
             self.understand(context);
         }
     }
+}
+
+/// The rule that fires when its condition becomes true the next time, instead of at once; none where that is the same.
+pub(crate) fn next_time(rule: &Rule) -> Option<Rule> {
+    let mut next = rule.clone();
+    for term in &mut next.terms {
+        term.condition = match term.condition.clone() {
+            Condition::Compare { cmp: Comparison::Above | Comparison::AtLeast, level } => {
+                Condition::Crosses { direction: Crossing::Up, level }
+            }
+            Condition::Compare { cmp: Comparison::Below | Comparison::AtMost, level } => {
+                Condition::Crosses { direction: Crossing::Down, level }
+            }
+            Condition::In(range) => Condition::Enters(range),
+            Condition::Outside(range) => Condition::Exits(range),
+            _ => return None,
+        };
+    }
+    // An event does not last: what was to be repeated while it is true is told each time, as far apart.
+    if let Repeat::Every(span) = next.repeat {
+        next.repeat = Repeat::Each { cooldown: span };
+    }
+    Some(next)
 }
 
 /// Whether the word at byte `start` is finished and names what an alert looks at: in quotes, a ratio, or a name of the
@@ -243,6 +330,25 @@ mod tests {
         let mut entry = Entry::new(Purpose::Create, "BTC ", &context);
         entry.insert("btc ", &context);
         assert_eq!(entry.line.text(), "BTC btc ", "what was not proposed stays");
+    }
+
+    #[test]
+    fn what_is_true_already_can_wait_for_the_next_time() {
+        let catalog = Catalog::builtin();
+        let context =
+            ParseContext { catalog: &catalog, now: Timestamp::default(), timezone: &TimeZone::UTC, channels: &[] };
+        for (line, next) in [
+            ("BTC > 50k once", "BTC crosses up 50000 once"),
+            ("BTC <= 50k every 1h note \"x\"", "BTC crosses down 50000 each cooldown 1h note \"x\""),
+            ("BTC in 1..2 each", "BTC enters 1..2 each"),
+            ("BTC outside 1..2 each", "BTC exits 1..2 each"),
+            ("BTC crosses 5 each", "BTC crosses 5 each"),
+        ] {
+            let mut entry = Entry::new(Purpose::Create, line, &context);
+            entry.wait_for_next(&context);
+            assert_eq!(entry.line.text(), next);
+            assert!(entry.alert().is_some(), "{next}");
+        }
     }
 
     #[test]

@@ -70,6 +70,17 @@ fn the_right_button_opens_a_menu_of_what_can_be_done_there() {
 }
 
 #[test]
+fn a_stale_mark_leads_to_its_feed() {
+    let mut app = fixture::app();
+    app.seen(vec![Hit { columns: 0..40, rows: 3..4, target: Target::Feed(FeedId::Yahoo) }], 8, None);
+    let kind = MouseEventKind::Down(MouseButton::Left);
+    feed(&mut app, [Message::Mouse(MouseEvent { kind, column: 5, row: 3, modifiers: KeyModifiers::NONE })]);
+    assert_eq!((app.screen, app.feed), (Screen::Health, Some(FeedId::Yahoo)));
+    types(&mut app, "15");
+    assert_eq!(app.feed, None);
+}
+
+#[test]
 fn a_filter_is_in_force_while_it_is_written_and_escape_takes_it_back() {
     let mut app = fixture::app();
     let all = rows(&app);

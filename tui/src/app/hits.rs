@@ -14,6 +14,8 @@ const AT_ONCE: usize = 8;
 const DAY: i64 = 86_400;
 /// After which time a count is asked for again.
 const KEEP: Span = Span::from_seconds(900);
+/// How often it is looked for unknown ones.
+const LOOK: Span = Span::from_seconds(1);
 /// When an answer is no longer waited for.
 const PATIENCE: Span = Span::from_seconds(60);
 
@@ -41,6 +43,8 @@ pub(crate) type Question = (AlertId, u32, String);
 pub(crate) struct Hits {
     counts: BTreeMap<AlertId, Count>,
     waiting: Option<Timestamp>,
+    /// When it was last looked whether anything is unknown: not with each price.
+    looked: Option<Timestamp>,
     /// After a refusal alerts are asked about singly: one of them has spoilt it for the others.
     singly: bool,
 }
@@ -49,6 +53,15 @@ impl Hits {
     /// How often this alert, as it stands, would have fired.
     pub(crate) fn of(&self, row: &AlertRow) -> Option<Times> {
         self.counts.get(&row.alert.id).filter(|count| count.version == row.alert.version)?.times
+    }
+
+    /// Whether to look now for alerts that nothing is known of: at most once a second. It then counts as looked.
+    pub(crate) fn is_due(&mut self, now: Timestamp) -> bool {
+        let rested = self.looked.is_none_or(|at| now.since(at) >= LOOK || now < at);
+        if rested {
+            self.looked = Some(now);
+        }
+        rested
     }
 
     /// What to ask now about these alerts; it then counts as asked.

@@ -1,8 +1,16 @@
 //! The regular weekly hours of the markets in the catalogue, for one purpose: to say `CLOSED` instead of `STALE` of a price
 //! that is old because nobody trades. Holidays are not known here; on those a price reads `STALE`, which errs on the safe side.
 
-use bellwether_core::{instrument::Instrument, time::Timestamp};
+use bellwether_core::{
+    calendar::{MarketHours, market_hours},
+    instrument::Instrument,
+    time::{Span, Timestamp},
+};
 use jiff::{civil::Weekday, tz::TimeZone};
+
+/// The steps in which an opening is looked for, and how many: a week and a day.
+const STEP: Span = Span::from_seconds(300);
+const STEPS: i64 = 8 * 24 * 12;
 
 /// When a market trades, in minutes of its local day.
 enum Hours {
@@ -55,6 +63,27 @@ pub(crate) fn is_open(instrument: &Instrument, now: Timestamp) -> Option<bool> {
             _ => true,
         },
     })
+}
+
+/// The next opening of the instrument's market after `now`, by its usual hours; none where it never closes or its hours are not
+/// known.
+pub(crate) fn next_open(instrument: &Instrument, now: Timestamp) -> Option<Timestamp> {
+    let hours = |at| market_hours(&instrument.session, &instrument.timezone, at);
+    if instrument.session == "24x7" || hours(now) == MarketHours::Unknown {
+        return None;
+    }
+    // All markets open at a multiple of five minutes.
+    let first = Timestamp::from_seconds(now.as_seconds() - now.as_seconds().rem_euclid(STEP.as_seconds()));
+    let mut closed = hours(now) != MarketHours::Open;
+    for step in 1..=STEPS {
+        let at = first.plus(STEP.times(step));
+        let open = hours(at) == MarketHours::Open;
+        if closed && open {
+            return Some(at);
+        }
+        closed = !open;
+    }
+    None
 }
 
 #[cfg(test)]

@@ -21,12 +21,16 @@ pub(crate) enum Context {
     Health,
     /// In the alert line.
     Entry,
+    /// In the alert line as a form.
+    Form,
     /// In the search.
     Find,
     /// In the help.
     Help,
     /// In the explanation of an alert.
     Explain,
+    /// Choosing for how long an alert is silent.
+    Snooze,
     /// With a line of the chart in the hand.
     Level,
     /// In the command palette.
@@ -40,7 +44,7 @@ pub(crate) enum Context {
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Everywhere,
         Self::Watch,
         Self::Chart,
@@ -48,9 +52,11 @@ impl Context {
         Self::History,
         Self::Health,
         Self::Entry,
+        Self::Form,
         Self::Find,
         Self::Help,
         Self::Explain,
+        Self::Snooze,
         Self::Level,
         Self::Palette,
         Self::Prompt,
@@ -67,9 +73,11 @@ impl Context {
             Self::History => "History",
             Self::Health => "Health",
             Self::Entry => "Writing an alert",
+            Self::Form => "Alert as a form",
             Self::Find => "Finding",
             Self::Help => "Help",
             Self::Explain => "Why not fired",
+            Self::Snooze => "Snoozing",
             Self::Level => "Moving a line",
             Self::Palette => "Commands",
             Self::Prompt => "Filter, name, holding",
@@ -135,6 +143,15 @@ pub(crate) enum Action {
     PreviousRange,
     Expand,
     Explain,
+    Snooze,
+    Snooze15m,
+    Snooze1h,
+    SnoozeOpen,
+    SnoozeTomorrow,
+    SnoozeEnd,
+    Acknowledge,
+    AcknowledgeAll,
+    Copy,
     NewLevel,
     NextLevel,
     PreviousLevel,
@@ -167,6 +184,9 @@ pub(crate) enum Action {
     Delete,
     DeleteWord,
     DeleteToStart,
+    SaveAndTest,
+    AsForm,
+    WaitForNext,
 }
 
 /// A key with the modifier that matters.
@@ -255,6 +275,9 @@ const fn bind(
         action,
         Action::NewAlert
             | Action::NewLevel
+            | Action::Snooze
+            | Action::Acknowledge
+            | Action::AcknowledgeAll
             | Action::EditAlert
             | Action::DeleteAlert
             | Action::Undo
@@ -304,7 +327,9 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Watch, &[c('H')], A::Holding, "how much of it you hold", None),
         bind(C::Watch, &[c('t')], A::NextRange, "longer range in the chart", Some("range")),
         bind(C::Watch, &[c('T')], A::PreviousRange, "shorter range in the chart", None),
-        bind(C::Watch, &[c('E')], A::Expand, "table alone, and back", None),
+        bind(C::Watch, &[c('E')], A::Expand, "the pane alone, and back", None),
+        bind(C::Watch, &[c('z')], A::Snooze, "silence the alert for a while", None),
+        bind(C::Watch, &[c('x')], A::Acknowledge, "acknowledge what the alert told", None),
         // Chart
         bind(C::Chart, &[c('a')], A::NewAlert, "new alert for the instrument", Some("alert")),
         bind(C::Chart, &[c('A')], A::NewLevel, "new alert line at the crosshair; Tab takes one", Some("line")),
@@ -331,10 +356,17 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Alerts, DELETE, A::DeleteAlert, "delete", Some("delete")),
         bind(C::Alerts, &[c(' ')], A::PauseAlert, "pause or resume", Some("pause")),
         bind(C::Alerts, &[c('w')], A::Explain, "why it has not fired", Some("why")),
+        bind(C::Alerts, &[c('E')], A::Expand, "the list alone, and back", None),
+        bind(C::Alerts, &[c('z')], A::Snooze, "silence it for a while", Some("snooze")),
+        bind(C::Alerts, &[c('x')], A::Acknowledge, "acknowledge what it told", Some("seen")),
+        bind(C::Alerts, &[c('X')], A::AcknowledgeAll, "acknowledge everything", None),
         // History
         bind(C::History, ENTER, A::Open, "go to its alert", Some("go to")),
         bind(C::History, &[c('w')], A::Explain, "explain its alert", Some("why")),
         bind(C::History, &[c('s')], A::Resend, "send its dead deliveries again", Some("send again")),
+        bind(C::History, &[c('E')], A::Expand, "the list alone, and back", None),
+        bind(C::History, &[c('x')], A::Acknowledge, "acknowledge the firing", Some("seen")),
+        bind(C::History, &[c('X')], A::AcknowledgeAll, "acknowledge everything", None),
         // Health
         bind(C::Health, &[c('s')], A::TestChannel, "send a test over the channel", Some("send a test")),
         // Everywhere
@@ -355,8 +387,9 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Everywhere, &[c(':')], A::Palette, "commands: all that can be done", Some("commands")),
         bind(C::Everywhere, &[c(',')], A::Settings, "settings", None),
         bind(C::Everywhere, &[c('u')], A::Undo, "take back: a deleted or changed alert (10 s)", None),
+        bind(C::Everywhere, &[c('y')], A::Copy, "copy what is under the cursor", None),
         bind(C::Everywhere, &[c('p')], A::Freeze, "hold the picture, and let it go", None),
-        bind(C::Everywhere, &[c('r')], A::Retry, "connect now; fetch charts anew", None),
+        bind(C::Everywhere, &[c('r')], A::Retry, "refresh: connect, or fetch anew", None),
         bind(C::Everywhere, &[c('S')], A::StartDaemon, "start the daemon when it is gone", None),
         bind(C::Everywhere, ESC, A::Back, "back (never quits)", None),
         bind(C::Everywhere, &[c('M')], A::Mouse, "mouse for bellwether or for the terminal", None),
@@ -366,6 +399,9 @@ pub(crate) const KEYMAP: &[Binding] = &{
         // Overlays
         bind(C::Entry, ENTER, A::Accept, "save", Some("save")),
         bind(C::Entry, ESC, A::Back, "cancel", Some("cancel")),
+        bind(C::Entry, &[ctrl('s')], A::SaveAndTest, "save and send a test", Some("save and test")),
+        bind(C::Entry, &[k(KeyCode::F(2))], A::AsForm, "as a form, and back", Some("form")),
+        bind(C::Entry, &[ctrl('n')], A::WaitForNext, "if it is true already: wait for the next time", None),
         bind(C::Entry, &[k(KeyCode::Tab)], A::Complete, "complete the word, next proposal", Some("complete")),
         bind(C::Entry, &[k(KeyCode::BackTab)], A::CompleteBack, "previous proposal", None),
         bind(C::Entry, &[k(KeyCode::Left), ctrl('b')], A::Left, "left", None),
@@ -377,6 +413,21 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Entry, &[ctrl('w')], A::DeleteWord, "delete the word", None),
         bind(C::Entry, &[ctrl('u')], A::DeleteToStart, "delete to the start", None),
         bind(C::Entry, &[ctrl('c')], A::Quit, "quit", None),
+        bind(C::Form, ENTER, A::Accept, "save", Some("save")),
+        bind(C::Form, ESC, A::Back, "cancel", Some("cancel")),
+        bind(C::Form, &[k(KeyCode::Up), k(KeyCode::BackTab)], A::Up, "field above", None),
+        bind(C::Form, &[k(KeyCode::Down), k(KeyCode::Tab)], A::Down, "field below", Some("next field")),
+        bind(C::Form, &[k(KeyCode::Left)], A::Left, "choose, or go left", Some("choose")),
+        bind(C::Form, &[k(KeyCode::Right)], A::Right, "choose, or go right", None),
+        bind(C::Form, &[k(KeyCode::Home)], A::Home, "to the start", None),
+        bind(C::Form, &[k(KeyCode::End)], A::End, "to the end", None),
+        bind(C::Form, &[k(KeyCode::Backspace), ctrl('h')], A::Backspace, "delete to the left", None),
+        bind(C::Form, &[k(KeyCode::Delete)], A::Delete, "delete to the right", None),
+        bind(C::Form, &[ctrl('w')], A::DeleteWord, "delete the word", None),
+        bind(C::Form, &[ctrl('u')], A::DeleteToStart, "empty the field", None),
+        bind(C::Form, &[ctrl('s')], A::SaveAndTest, "save and send a test", Some("save and test")),
+        bind(C::Form, &[k(KeyCode::F(2))], A::AsForm, "back to the line", Some("line")),
+        bind(C::Form, &[ctrl('c')], A::Quit, "quit", None),
         bind(C::Find, ENTER, A::Accept, "go there", Some("go there")),
         bind(C::Find, ESC, A::Back, "cancel", Some("cancel")),
         bind(C::Find, &[k(KeyCode::Up), ctrl('p')], A::Up, "up", None),
@@ -400,7 +451,17 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::Explain, &[k(KeyCode::Enter), c('w'), c('q')], A::Accept, "close", None),
         bind(C::Explain, &[c('e')], A::EditAlert, "edit it", Some("edit")),
         bind(C::Explain, &[c(' ')], A::PauseAlert, "pause or resume it", Some("pause")),
+        bind(C::Explain, &[c('z')], A::Snooze, "silence it for a while", Some("snooze")),
+        bind(C::Explain, &[c('y')], A::Copy, "copy its line", None),
+        bind(C::Explain, &[c('x')], A::Acknowledge, "acknowledge what it told", None),
         bind(C::Explain, &[ctrl('c')], A::Quit, "quit", None),
+        bind(C::Snooze, &[c('1')], A::Snooze15m, "for 15 minutes", Some("15m")),
+        bind(C::Snooze, &[c('2')], A::Snooze1h, "for an hour", Some("1h")),
+        bind(C::Snooze, &[c('3')], A::SnoozeOpen, "until its market opens", Some("until open")),
+        bind(C::Snooze, &[c('4')], A::SnoozeTomorrow, "until tomorrow at 8", Some("until tomorrow")),
+        bind(C::Snooze, &[c('0')], A::SnoozeEnd, "no longer", None),
+        bind(C::Snooze, ESC, A::Back, "leave it as it is", Some("leave")),
+        bind(C::Snooze, &[ctrl('c')], A::Quit, "quit", None),
         bind(C::Level, ENTER, A::Accept, "save the line where it is", Some("save")),
         bind(C::Level, ESC, A::Back, "leave everything as it was", Some("leave")),
         bind(C::Level, &[k(KeyCode::Up)], A::Up, "a tick up; digits type the exact price", Some("tick up")),

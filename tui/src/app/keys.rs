@@ -3,12 +3,12 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::{
-    Action, App, Effect, Find, Line, Overlay, Pane, Purpose, RANGES, Screen, Target, Tone, Understanding, draft, find,
-    first,
+    Action, App, Effect, Find, Line, Overlay, Pane, Purpose, Screen, Target, Tone, Understanding, chart, copy, draft,
+    find, first,
     keymap::{self, Chord},
     lists,
     palette::{self, Palette},
-    prompt, settings, update,
+    prompt, quiet, settings, update,
 };
 
 /// The most bytes of a search.
@@ -96,18 +96,25 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
                 Vec::new()
             }
             Action::PauseAlert => update::pause(app, id),
+            Action::Snooze => {
+                quiet::ask(app, id);
+                Vec::new()
+            }
+            Action::Acknowledge => quiet::acknowledge(app, id),
+            Action::Copy => copy::copy(app),
             _ => {
                 app.overlay = None;
                 Vec::new()
             }
         },
+        Some(Overlay::Snooze(id)) => quiet::act(app, id, action),
         Some(Overlay::Level(_)) => draft::act(app, action),
         None => on_screen(app, action),
     }
 }
 
 fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
-    if on_chart(app, action) {
+    if chart::act(app, action) {
         return Vec::new();
     }
     let page = isize::try_from(app.page.max(2) - 1).unwrap_or(1);
@@ -115,9 +122,6 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Screen(screen) => return update::go(app, screen),
         Action::NextPane | Action::PreviousPane if app.screen == Screen::Watch => {
             app.pane = if app.pane == Pane::Table { Pane::Alerts } else { Pane::Table };
-        }
-        Action::NextPane | Action::PreviousPane if app.screen == Screen::Chart => {
-            draft::pick(app, action == Action::NextPane);
         }
         Action::Up => step(app, -1),
         Action::Down => step(app, 1),
@@ -142,6 +146,16 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
             Some(id) => return update::pause(app, id),
             None => no_alert(app),
         },
+        Action::Snooze => match app.target_alert() {
+            Some(id) => quiet::ask(app, id),
+            None => no_alert(app),
+        },
+        Action::Acknowledge => match app.target_alert() {
+            Some(id) => return quiet::acknowledge(app, id),
+            None => no_alert(app),
+        },
+        Action::Copy => return copy::copy(app),
+        Action::AcknowledgeAll => return quiet::acknowledge_all(app),
         Action::Explain => match app.target_alert() {
             Some(id) => app.overlay = Some(Overlay::Explain(id)),
             None => no_alert(app),
@@ -189,10 +203,7 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
             }
             return dead.into_iter().map(Effect::Resend).collect();
         }
-        Action::Retry => {
-            app.market.expire();
-            return if app.is_live() { Vec::new() } else { vec![Effect::Reconnect] };
-        }
+        Action::Retry => return update::refresh(app),
         Action::Mouse => {
             app.mouse = !app.mouse;
             let whose = if app.mouse { "the mouse is bellwether's" } else { "the mouse is the terminal's" };
@@ -202,40 +213,6 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
-}
-
-/// What a key does to the chart, if it is one of the chart's.
-fn on_chart(app: &mut App, action: Action) -> bool {
-    match action {
-        Action::Up | Action::Down if app.screen == Screen::Chart && app.chart.cross.is_some() => {
-            app.lift_cross(if action == Action::Up { 1 } else { -1 });
-        }
-        Action::Left => app.move_cross(-1),
-        Action::Right => app.move_cross(1),
-        Action::NewLevel => draft::open_new(app),
-        Action::PanBack => app.pan(-app.pan_step()),
-        Action::PanOn => app.pan(app.pan_step()),
-        Action::ZoomIn => app.chart.zoom_by(1),
-        Action::ZoomOut => app.chart.zoom_by(-1),
-        Action::ZoomReset => app.chart.reset(),
-        Action::ChartStyle => app.chart.style = app.chart.style.next(),
-        Action::Studies => {
-            app.chart.studies = app.chart.studies.next();
-            app.toasts.push(Tone::Info, format!("indicators: {}", app.chart.studies.name()), app.now);
-        }
-        Action::Compare => compare(app),
-        Action::NextRange => app.chart.set_range((app.chart.range + 1) % RANGES.len()),
-        Action::PreviousRange => app.chart.set_range((app.chart.range + RANGES.len() - 1) % RANGES.len()),
-        _ => return false,
-    }
-    true
-}
-
-/// Asks for the instrument to compare with, or ends the comparison.
-fn compare(app: &mut App) {
-    if app.chart.compare.take().is_none() {
-        app.overlay = Some(Overlay::Find(Box::new(Find { compares: true, ..Find::new(app) })));
-    }
 }
 
 fn no_alert(app: &mut App) {
@@ -362,6 +339,7 @@ fn in_entry(app: &mut App, action: Action) -> Vec<Effect> {
         return Vec::new();
     }
     let mut effects = Vec::new();
+    let mut edited = None;
     update::with_entry(app, |entry, app| {
         if entry.saving {
             return;
@@ -369,12 +347,16 @@ fn in_entry(app: &mut App, action: Action) -> Vec<Effect> {
         let context = app.parse_context();
         let before = entry.line.clone();
         match action {
-            Action::Accept => {
+            Action::Accept | Action::SaveAndTest => {
                 if let Understanding::Rule(_) = entry.meaning {
                     if app.is_live() {
                         let text = entry.line.text().trim().to_owned();
                         entry.saving = true;
+                        entry.tests = action == Action::SaveAndTest;
                         entry.refusal = None;
+                        if let Purpose::Edit(id, _) = entry.purpose {
+                            edited = app.board.alert(id).map(|row| (id, row.alert.rule.to_string()));
+                        }
                         effects.push(match entry.purpose {
                             Purpose::Create => Effect::Create(text),
                             Purpose::Edit(id, version) => Effect::Edit(id, version, text),
@@ -385,6 +367,9 @@ fn in_entry(app: &mut App, action: Action) -> Vec<Effect> {
                 }
                 return;
             }
+            Action::AsForm => return entry.as_form(&context),
+            Action::WaitForNext => return entry.wait_for_next(&context),
+            action if entry.sheet.is_some() => return entry.in_form(action, &context),
             Action::Complete => return entry.complete(true, &context),
             Action::CompleteBack => return entry.complete(false, &context),
             action => edit(&mut entry.line, action),
@@ -394,6 +379,9 @@ fn in_entry(app: &mut App, action: Action) -> Vec<Effect> {
             entry.understand(&context);
         }
     });
+    if let Some((id, before)) = edited {
+        update::remember_edit(app, id, before);
+    }
     effects
 }
 
@@ -592,6 +580,11 @@ fn click(app: &mut App, target: &Target) -> Vec<Effect> {
         Target::Firing(id) => app.event.put(id),
         Target::Channel(ref name) => app.channel.put(name.clone()),
         Target::Hint(action) => return act(app, action),
+        Target::Feed(feed) => {
+            let effects = update::go(app, Screen::Health);
+            app.feed = Some(feed);
+            return effects;
+        }
         Target::Command(_) | Target::Found(_) | Target::Setting(_) => {}
         Target::Sort(sort) => {
             app.reversed = app.sort == sort && !app.reversed;

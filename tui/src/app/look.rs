@@ -19,7 +19,7 @@ pub struct Look {
     pub graphs: Graphs,
     /// Whether changed digits flash.
     pub animations: bool,
-    /// Whether the terminal's bell rings when an alert fires.
+    /// Whether something is heard when an alert fires.
     pub bell: bool,
 }
 
@@ -41,7 +41,7 @@ pub struct Variables {
     /// `BELLWETHER_ANIMATIONS`.
     pub animations: Option<bool>,
     /// `BELLWETHER_BELL`.
-    pub bell: bool,
+    pub bell: Option<bool>,
 }
 
 impl Variables {
@@ -56,7 +56,7 @@ impl Variables {
             no_color: get("NO_COLOR").is_some_and(|v| !v.is_empty()),
             ascii: on("BELLWETHER_ASCII"),
             animations: on("BELLWETHER_ANIMATIONS"),
-            bell: on("BELLWETHER_BELL") == Some(true),
+            bell: on("BELLWETHER_BELL"),
         }
     }
 }
@@ -71,7 +71,7 @@ impl Look {
             ascii: variables.ascii.unwrap_or(settings.ascii),
             graphs: settings.graphs,
             animations: variables.animations.unwrap_or(settings.animations),
-            bell: variables.bell,
+            bell: variables.bell.unwrap_or(settings.bell) || settings.sound.is_some(),
         }
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct Bars {
     /// Before when older bars were last asked for, and when.
     older: Option<(Timestamp, Timestamp)>,
     /// There is nothing older.
-    whole: bool,
+    pub(crate) whole: bool,
 }
 
 /// All that is known of the past.
@@ -133,6 +133,8 @@ impl Market {
                     bars.items = items;
                 }
                 bars.known = true;
+                // Fewer than were asked for are all there are.
+                bars.whole |= bars.items.len() < MOST_BARS;
                 bars.trouble = None;
             }
             Err(trouble) => bars.trouble = Some(trouble),
@@ -246,6 +248,40 @@ mod tests {
         let shown = [bars[0].open, bars[0].high, bars[0].low, bars[0].close].map(|p| p.to_string());
         assert_eq!(shown, ["10", "12", "9", "9"]);
         assert_eq!(bars[1].from, Timestamp::from_seconds(660));
+    }
+
+    #[test]
+    fn older_bars_are_joined_once_and_survive_a_fresh_answer() {
+        let symbol = "BTC".parse().expect("a symbol");
+        let minute = INTERVALS[0];
+        let now = Timestamp::from_seconds(1_000_000);
+        let bars = |from: i64, count: i64| -> Vec<Candle> {
+            let price: Price = "1".parse().expect("a price");
+            let at = |n: i64| Timestamp::from_seconds((from + n) * 60);
+            let session = Session::Regular;
+            let bar =
+                |n| Candle { from: at(n), to: at(n + 1), open: price, high: price, low: price, close: price, session };
+            (0..count).map(bar).collect()
+        };
+        let count = |market: &Market| market.bars(symbol, minute).map_or(0, |bars| bars.items.len());
+        let mut market = Market::default();
+        market.set_bars(symbol, minute, Ok(bars(1_000, 500)));
+        let before = Timestamp::from_seconds(60_000);
+        assert!(market.wants_older(symbol, minute, before, now));
+        assert!(!market.wants_older(symbol, minute, before, now), "once is enough");
+        market.add_older(symbol, minute, before, Ok(bars(900, 100)));
+        assert_eq!(count(&market), 600);
+        market.add_older(symbol, minute, before, Ok(bars(900, 100)));
+        assert_eq!(count(&market), 600, "an answer to what was asked before is old");
+        market.set_bars(symbol, minute, Ok(bars(1_005, 500)));
+        assert_eq!(count(&market), 605);
+        let first = Timestamp::from_seconds(54_000);
+        assert!(market.wants_older(symbol, minute, first, now));
+        market.add_older(symbol, minute, first, Ok(Vec::new()));
+        let later = now.plus(Span::from_seconds(600));
+        assert!(!market.wants_older(symbol, minute, first, later), "there is nothing older");
+        market.set_bars(symbol, minute, Ok(bars(9_000, 500)));
+        assert_eq!(count(&market), 500, "what lies before a gap would be drawn beside what lies behind it");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use bellwether_core::{
     config::Dashboard,
     delivery::{Delivery, DeliveryId},
     firing::FiringId,
-    instrument::{Instrument, Symbol},
+    instrument::{FeedId, Instrument, Symbol},
     protocol::{
         AddedInstrument, AlertAnswer, Candles, ChannelTest, ChannelView, NewInstrument, PriceView, SearchAnswer,
     },
@@ -62,6 +62,10 @@ pub(crate) enum Reply {
     Saved(Result<AlertAnswer, ApiError>),
     /// An alert was paused or resumed.
     Paused(AlertId, bool, Result<AlertAnswer, ApiError>),
+    /// An alert was made silent until then.
+    Snoozed(AlertId, Timestamp, Result<AlertAnswer, ApiError>),
+    /// Firings were acknowledged: how many, and the first refusal.
+    Acknowledged(Vec<AlertId>, Option<(AlertId, ApiError)>),
     /// An alert was deleted.
     Deleted(AlertId, Result<(), ApiError>),
     /// A deleted alert was made anew.
@@ -101,6 +105,10 @@ pub(crate) enum Effect {
     Edit(AlertId, u32, String),
     /// Pause or resume an alert.
     Pause(AlertId, bool),
+    /// Make an alert silent until then.
+    Snooze(AlertId, Timestamp),
+    /// Say that what these alerts told of was seen.
+    Acknowledge(Vec<AlertId>),
     /// Delete an alert.
     Delete(AlertId),
     /// Make a deleted alert anew, paused if it was.
@@ -117,6 +125,8 @@ pub(crate) enum Effect {
     Snapshot,
     /// Connect now, not at the end of the countdown.
     Reconnect,
+    /// Put text into the clipboard of whoever sits at the terminal.
+    Copy(String),
     /// Ring the terminal's bell.
     Bell,
     /// Give the mouse to the dashboard or back to the terminal.
@@ -154,6 +164,8 @@ pub(crate) enum Target {
     Hint(super::Action),
     /// The heading of the table, which sorts.
     Sort(super::Sort),
+    /// What is said of a feed: Health says more.
+    Feed(FeedId),
     /// An entry of the palette.
     Command(super::palette::Command),
     /// Something that was found.

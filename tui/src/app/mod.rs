@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a file or a socket: messages come in, effects go out, `now` is a field that the runtime sets.
 
 mod chart;
+mod copy;
 mod cursor;
 mod draft;
 mod entry;
@@ -15,6 +16,7 @@ pub(crate) mod fixture;
 mod frame_tests;
 mod fuzzy;
 mod hits;
+mod holdings;
 mod hours;
 pub(crate) mod keymap;
 mod keys;
@@ -28,13 +30,15 @@ mod motion;
 pub(crate) mod palette;
 mod past;
 pub(crate) mod prompt;
+mod quiet;
 pub(crate) mod rebind;
 pub(crate) mod settings;
+mod sheet;
+mod study;
 #[cfg(test)]
 mod tests;
 mod toast;
 mod update;
-mod worth;
 
 use std::collections::BTreeMap;
 
@@ -58,10 +62,11 @@ use jiff::tz::TimeZone;
 pub(crate) use chart::{ChartStyle, Plot, RANGES, Window};
 pub(crate) use cursor::Cursor;
 pub(crate) use draft::Draft;
-pub(crate) use entry::{Entry, Purpose, Understanding};
+pub(crate) use entry::{Entry, Purpose, Understanding, next_time};
 pub(crate) use filter::Filter;
 pub(crate) use find::{Find, Found};
 pub(crate) use hits::Hits;
+pub(crate) use holdings::{Total, Worth};
 pub(crate) use keymap::{Action, Context};
 pub(crate) use levels::{Levels, Near, percent_between};
 pub(crate) use line::Line;
@@ -71,9 +76,10 @@ pub(crate) use market::INTERVALS;
 pub(crate) use market::{Bars, Market};
 pub(crate) use message::{Effect, Hit, Message, Reply, Target};
 pub(crate) use motion::{Flash, Motions};
+pub(crate) use quiet::choices as snooze_choices;
+pub(crate) use sheet::{Field, Sheet};
 pub(crate) use toast::{Toasts, Tone};
 pub(crate) use update::update;
-pub(crate) use worth::{Total, Worth};
 
 /// The screens, by their number keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,6 +158,8 @@ pub(crate) enum Overlay {
     },
     /// Why this alert has not fired.
     Explain(AlertId),
+    /// For how long this alert is to be silent.
+    Snooze(AlertId),
     /// A line on the chart in the user's hand.
     Level(Box<Draft>),
     /// All that can be done.
@@ -168,10 +176,12 @@ impl Overlay {
     /// Which keys apply in it.
     pub(crate) const fn context(&self) -> Context {
         match self {
+            Self::Entry(entry) if entry.sheet.is_some() => Context::Form,
             Self::Entry(_) => Context::Entry,
             Self::Find(_) => Context::Find,
             Self::Help { .. } => Context::Help,
             Self::Explain(_) => Context::Explain,
+            Self::Snooze(_) => Context::Snooze,
             Self::Level(_) => Context::Level,
             Self::Palette(_) => Context::Palette,
             Self::Prompt(_) => Context::Prompt,
@@ -312,6 +322,8 @@ pub struct App {
     pub(crate) alert: Cursor<AlertId>,
     pub(crate) event: Cursor<FiringId>,
     pub(crate) channel: Cursor<ChannelName>,
+    /// The feed that Health was opened for.
+    pub(crate) feed: Option<FeedId>,
     pub(crate) levels: Levels,
     pub(crate) market: Market,
     pub(crate) motions: Motions,
@@ -323,6 +335,8 @@ pub struct App {
     pub(crate) chart: chart::ChartView,
     pub(crate) hits_of_alerts: Hits,
     pub(crate) mouse: bool,
+    /// When everything was last asked for anew by hand.
+    refreshed: Option<Timestamp>,
     /// Where the mouse was last: column and line.
     pointed: Option<(u16, u16)>,
     /// What can be clicked, as of the last frame.
@@ -373,6 +387,7 @@ impl App {
             alert: Cursor::default(),
             event: Cursor::default(),
             channel: Cursor::default(),
+            feed: None,
             levels: Levels::default(),
             market: Market::default(),
             motions: Motions::default(),
@@ -382,6 +397,7 @@ impl App {
             edited: None,
             chart: chart::ChartView::default(),
             hits_of_alerts: Hits::default(),
+            refreshed: None,
             pointed: None,
             hits: Vec::new(),
             page: 10,
@@ -438,6 +454,15 @@ impl App {
     pub(crate) fn open_chart(&mut self, symbol: Symbol) {
         self.watch.put(symbol);
         self.screen = Screen::Chart;
+    }
+
+    /// The alert that is being made silent.
+    #[cfg(test)]
+    fn overlay_snoozes(&self) -> Option<AlertId> {
+        match self.overlay {
+            Some(Overlay::Snooze(id)) => Some(id),
+            _ => None,
+        }
     }
 
     /// The instrument under the cursor.
@@ -550,9 +575,10 @@ impl App {
         ParseContext { catalog: &self.catalog, now: self.now, timezone: &self.zone, channels: &self.channel_names }
     }
 
-    /// A rule put beside the last prices.
+    /// A rule put beside the last prices, and what its indicators are worth as far as that is known.
     pub(crate) fn preview(&self, rule: &Rule) -> bellwether_core::explain::Preview {
-        bellwether_core::explain::preview(rule, &self.catalog, &|symbol| self.board.ticker(symbol).map(|t| t.price))
+        let last = |symbol| self.board.ticker(symbol).map(|t| t.price);
+        bellwether_core::explain::preview_at(rule, &self.catalog, &last, &self.indicators_now(rule))
     }
 
     /// An alert put beside the last prices and what its indicators are worth.

@@ -4,11 +4,14 @@ use bellwether_core::{
     backtest::BacktestAnswer,
     time::{Span, Timestamp},
 };
+use jiff::tz::TimeZone;
 
 /// How long typing must rest before the daemon is asked.
 const REST: Span = Span::from_millis(300);
 /// How far back it looks.
 pub(crate) const DAYS: u32 = 30;
+/// How many of its firings are named.
+const MOST_DATES: usize = 4;
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
@@ -46,8 +49,8 @@ impl Past {
     }
 
     /// The answer about a line.
-    pub(crate) fn answered(&mut self, line: String, answer: &BacktestAnswer) {
-        self.answer = Some((line, words(answer)));
+    pub(crate) fn answered(&mut self, line: String, answer: &BacktestAnswer, zone: &TimeZone) {
+        self.answer = Some((line, words(answer, zone)));
     }
 
     /// What there is to say of `line`.
@@ -56,8 +59,8 @@ impl Past {
     }
 }
 
-/// `last 30 days: 4 times, longest quiet 9d 4h, 2 suppressed by the cooldown`
-fn words(answer: &BacktestAnswer) -> String {
+/// `last 30 days: 4 times (Nov 3 09:12, Nov 7 22:40, …), longest quiet 9d 4h, 2 suppressed by the cooldown; by bars of 5m`
+fn words(answer: &BacktestAnswer, zone: &TimeZone) -> String {
     let summary = &answer.summary;
     let (Some(from), Some(to)) = (summary.from, summary.to) else {
         return "no history of it yet to try it on".to_owned();
@@ -65,8 +68,9 @@ fn words(answer: &BacktestAnswer) -> String {
     let seen = to.since(from);
     let whole = seen.as_seconds() >= (i64::from(DAYS) - 1) * DAY;
     let history = if whole { format!("{DAYS} days") } else { format!("{} (all there is)", rough(seen)) };
+    let bars = summary.bar.map_or(String::new(), |bar| format!("; by bars of {bar}"));
     let times = match summary.count {
-        0 => return format!("last {history}: it would not have fired"),
+        0 => return format!("last {history}: it would not have fired{bars}"),
         1 => "once".to_owned(),
         more => format!("{more} times"),
     };
@@ -75,7 +79,21 @@ fn words(answer: &BacktestAnswer) -> String {
         0 => String::new(),
         some => format!(", {some} suppressed by the cooldown"),
     };
-    format!("last {history}: {times}, longest quiet {quiet}{suppressed}")
+    let when = dates(answer, zone);
+    format!("last {history}: {times}{when}, longest quiet {quiet}{suppressed}{bars}")
+}
+
+/// When the last few would have been: ` (Nov 3 09:12, Nov 7 22:40)`.
+fn dates(answer: &BacktestAnswer, zone: &TimeZone) -> String {
+    // Where some were left out it is the newest that are missing.
+    let newest = if answer.omitted > 0 { &[][..] } else { &answer.firings };
+    let from = newest.len().saturating_sub(MOST_DATES);
+    let date = |at: Timestamp| at.to_jiff().to_zoned(zone.clone()).strftime("%b %-d %H:%M").to_string();
+    let mut all: Vec<String> = newest[from..].iter().map(|firing| date(firing.time)).collect();
+    if from > 0 {
+        all.insert(0, "…".to_owned());
+    }
+    if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }
 }
 
 /// The two largest units: `9d 4h`, `5h 12m`, `3m`.
@@ -91,7 +109,7 @@ fn rough(span: Span) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bellwether_core::backtest::BacktestSummary;
+    use bellwether_core::backtest::{BacktestFiring, BacktestSummary};
 
     use super::*;
 
@@ -115,8 +133,27 @@ mod tests {
             (0, 0, 5 * HOUR + 720, "last 5h 12m (all there is): it would not have fired"),
             (0, 0, 0, "no history of it yet to try it on"),
         ] {
-            assert_eq!(words(&answer(count, suppressed, seconds)), expected);
+            assert_eq!(words(&answer(count, suppressed, seconds), &TimeZone::UTC), expected);
         }
+    }
+
+    #[test]
+    fn the_last_firings_are_named_and_the_bars_too() {
+        let mut answer = answer(6, 0, 30 * DAY);
+        answer.summary.bar = Some(Span::from_seconds(300));
+        let symbol = "BTC".parse().expect("a symbol");
+        answer.firings = (0..6)
+            .map(|n| BacktestFiring {
+                alert: 0,
+                symbol,
+                time: Timestamp::from_seconds(n * DAY),
+                price: None,
+                reason: String::new(),
+            })
+            .collect();
+        let words = words(&answer, &TimeZone::UTC);
+        let dates = "(…, Jan 3 00:00, Jan 4 00:00, Jan 5 00:00, Jan 6 00:00)";
+        assert_eq!(words, format!("last 30 days: 6 times {dates}, longest quiet 9d 4h; by bars of 5m"));
     }
 
     #[test]
@@ -129,7 +166,7 @@ mod tests {
         assert_eq!(past.due("BTC > 5"), Some(at(1_500)));
         assert!(past.ask("BTC > 5", at(1_500)) && !past.ask("BTC > 5", at(9_000)));
         assert_eq!(past.due("BTC > 5"), None);
-        past.answered("BTC > 5".to_owned(), &answer(1, 0, DAY));
+        past.answered("BTC > 5".to_owned(), &answer(1, 0, DAY), &TimeZone::UTC);
         assert!(past.words("BTC > 5").is_some() && past.words("BTC > 55").is_none(), "an old answer is not shown");
     }
 }

@@ -124,6 +124,50 @@ fn a_wrong_line_is_not_sent() {
 }
 
 #[test]
+fn saving_with_a_test_tries_the_channels_of_the_alert_once_it_stands() {
+    let control = |c| Message::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL));
+    for (via, tried) in [("", "desktop"), (" via email", "email")] {
+        let mut app = fixture::app();
+        types(&mut app, &format!("a> 61k once{via}"));
+        let line = format!("BTC > 61k once{via}");
+        assert_eq!(feed(&mut app, [control('s')]), [Effect::Create(line.clone())]);
+        let saved = Message::Reply(Box::new(Reply::Saved(Ok(answer(alert(31, &line, AlertState::Armed))))));
+        let effects = feed(&mut app, [saved]);
+        assert_eq!(effects, [Effect::TestChannel(bellwether_core::condition::ChannelName::new(tried))]);
+    }
+}
+
+#[test]
+fn an_alert_edited_in_its_line_can_be_put_back() {
+    let mut app = fixture::app();
+    types(&mut app, "3e urgent");
+    press(&mut app, KeyCode::Enter);
+    let mut row = alert(9, "BTC < 58000 every 1h via desktop,email urgent", AlertState::Armed);
+    row.alert.version = 2;
+    feed(&mut app, [Message::Reply(Box::new(Reply::Saved(Ok(answer(row)))))]);
+    let before = "BTC < 58000 every 1h via desktop,email".to_owned();
+    assert_eq!(types(&mut app, "u"), [Effect::Edit(AlertId(9), 2, before)]);
+}
+
+#[test]
+fn what_an_indicator_is_worth_is_asked_for_while_writing() {
+    let mut app = fixture::app();
+    let day = Span::from_seconds(86_400);
+    let effects = types(&mut app, "aBTC > sma(20, 1d) once");
+    assert!(effects.is_empty() || effects == [Effect::FetchCandles(symbol("BTC"), day, None)], "{effects:?}");
+    let Understanding::Rule(rule) = line(&app).meaning.clone() else { panic!("no alert") };
+    let closes: Vec<_> = fixture::walk(fixture::price("60412.5"), 288, day)
+        .iter()
+        .filter(|b| b.to <= app.now)
+        .map(|b| b.close)
+        .collect();
+    let mean = closes[closes.len() - 20..].iter().map(|c| c.decimal()).sum::<rust_decimal::Decimal>()
+        / rust_decimal::Decimal::from(20);
+    let level = app.indicators_now(&rule)[0].level.expect("a level").decimal();
+    assert!((level - mean).abs() < rust_decimal::Decimal::new(1, 4), "{level} is not {mean}");
+}
+
+#[test]
 fn editing_names_the_version_that_was_seen() {
     let mut app = fixture::app();
     types(&mut app, "3e");
@@ -248,6 +292,32 @@ fn a_held_picture_stands_still_while_the_board_goes_on() {
     assert_eq!(app.price(symbol("BTC")), Some(fixture::price("60412.5")));
     types(&mut app, "p");
     assert_eq!(app.price(symbol("BTC")), Some(fixture::price("70000")));
+}
+
+#[test]
+fn a_held_chart_stands_still_and_is_fetched_when_it_is_let_go() {
+    let mut app = fixture::app();
+    let close = |app: &App| app.bars().and_then(|b| b.items.last().map(|bar| bar.close));
+    let before = close(&app);
+    types(&mut app, "p");
+    feed(&mut app, [event(2, Event::Price(ticker("BTC", "70000", "9")))]);
+    assert_eq!(close(&app), before);
+    let effects = types(&mut app, "p");
+    assert!(
+        effects.iter().any(|e| matches!(e, Effect::FetchCandles(s, _, None) if *s == symbol("BTC"))),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn refreshing_is_not_done_more_often_than_is_good() {
+    let mut app = fixture::app();
+    assert!(types(&mut app, "r").contains(&Effect::Snapshot));
+    assert_eq!(types(&mut app, "r"), []);
+    assert!(toasts(&app).iter().any(|t| t.contains("again in 10 s")), "{:?}", toasts(&app));
+    let later = app.now.plus(Span::from_seconds(11));
+    feed(&mut app, [Message::Frame(later)]);
+    assert!(types(&mut app, "r").contains(&Effect::Snapshot));
 }
 
 #[test]

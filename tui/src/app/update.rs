@@ -6,19 +6,22 @@ use bellwether_core::{
     catalog::Catalog,
     event::{AlertRow, Event},
     firing::Firing,
-    protocol::ServerFrame,
+    instrument::Symbol,
+    protocol::{AlertAnswer, ChannelView, ServerFrame},
     text,
     time::{Span, Timestamp},
 };
 
 use super::{
-    App, Done, Effect, Entry, Frozen, Levels, Link, Message, Overlay, Pane, Purpose, Reply, Screen, Tone, Undo,
-    levels::can_fire,
+    App, Done, Effect, Entry, Frozen, Levels, Link, Message, Overlay, Pane, Purpose, Reply, Screen, Tone,
+    Understanding, Undo, levels::can_fire,
 };
 use crate::client::{ApiError, stream::StreamMessage};
 
 /// How long a deleted alert can be brought back.
 const UNDO: Span = Span::from_seconds(10);
+/// How often everything may be asked for anew by hand.
+const REFRESH: Span = Span::from_seconds(10);
 /// How often live sorting re-orders the rows.
 const RESORT: Span = Span::from_seconds(2);
 /// How long rows stay put after the cursor moved.
@@ -63,13 +66,19 @@ fn wishes(app: &mut App) -> Vec<Effect> {
             effects.push(Effect::FetchPast(line));
         }
     }
+    for (symbol, interval) in indicator_bars(app) {
+        if app.market.wants_bars(symbol, interval, now) {
+            effects.push(Effect::FetchCandles(symbol, interval, None));
+        }
+    }
     if app.market.wants_sparks(now, app.board.tickers().count()) {
         effects.push(Effect::FetchSparklines);
     }
     if let Some(symbol) = app.subject() {
         let interval = app.bar_span();
         for symbol in [Some(symbol), app.chart.compare].into_iter().flatten() {
-            if app.market.wants_bars(symbol, interval, now) {
+            let held = app.frozen.is_some() && app.market.bars(symbol, interval).is_some_and(|bars| bars.known);
+            if !held && app.market.wants_bars(symbol, interval, now) {
                 effects.push(Effect::FetchCandles(symbol, interval, None));
             }
         }
@@ -83,8 +92,22 @@ fn wishes(app: &mut App) -> Vec<Effect> {
     effects
 }
 
+/// The bars that the indicators of the alert being written are computed from.
+fn indicator_bars(app: &App) -> Vec<(Symbol, Span)> {
+    match &app.overlay {
+        Some(Overlay::Entry(entry)) => match &entry.meaning {
+            Understanding::Rule(rule) => super::study::bars_needed(rule),
+            Understanding::Empty | Understanding::Wrong(_) => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
 /// The alerts in sight that the past is to be asked about.
 fn counts(app: &mut App) -> Vec<Effect> {
+    if !app.hits_of_alerts.is_due(app.now) {
+        return Vec::new();
+    }
     let ids = match app.screen {
         Screen::Watch | Screen::Chart => app.pane_ids(),
         Screen::Alerts => app.alert_ids(),
@@ -183,7 +206,10 @@ fn on_event(app: &mut App, seq: u64, event: Event) -> Vec<Effect> {
                     Some(before) => app.motions.on_price(ticker.symbol, before.price, ticker.price, app.now),
                     None => rows_changed = true,
                 }
-                app.market.on_price(ticker);
+                // What is held stands still as a whole; the bars are fetched when it is let go.
+                if app.frozen.is_none() {
+                    app.market.on_price(ticker);
+                }
             }
             Event::AlertPut(row) => {
                 let newer = app.board.alert(row.alert.id).is_none_or(|known| known.alert.version <= row.alert.version);
@@ -263,9 +289,9 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
         Reply::Resent(id, Err(error)) => trouble(app, &format!("{id} is not sent again"), &error),
         Reply::Past(line, Ok(answer)) => {
             if let Some(Overlay::Entry(entry)) = &mut app.overlay {
-                entry.past.answered(line, &answer);
+                entry.past.answered(line, &answer, &app.zone);
             } else if let Some(Overlay::Level(draft)) = &mut app.overlay {
-                draft.past.answered(line, &answer);
+                draft.past.answered(line, &answer, &app.zone);
             }
         }
         Reply::Searched(name, answer) => super::find::on_searched(app, &name, answer),
@@ -275,13 +301,29 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
             app.toasts.push(Tone::Trouble, text::sanitize(&error), app.now);
         }
         Reply::Started(Ok(())) => return vec![Effect::Reconnect],
-        Reply::Saved(answer) => on_saved(app, answer),
+        Reply::Saved(answer) => return on_saved(app, answer),
         Reply::Paused(id, paused, answer) => match answer {
             Ok(_) => {
                 app.toasts.push(Tone::Info, format!("{id} {}", if paused { "paused" } else { "resumed" }), app.now);
             }
             Err(error) => trouble(app, &format!("{id} was not {}", if paused { "paused" } else { "resumed" }), &error),
         },
+        Reply::Snoozed(id, until, answer) => match answer {
+            Ok(_) if until <= app.now => app.toasts.push(Tone::Info, format!("{id} is awake"), app.now),
+            Ok(_) => {
+                let until = local(app, until);
+                app.toasts.push(Tone::Info, format!("{id} is silent until {until}"), app.now);
+            }
+            Err(error) => trouble(app, &format!("{id} was not silenced"), &error),
+        },
+        Reply::Acknowledged(ids, None) => {
+            let what = match &ids[..] {
+                [id] => format!("{id} is acknowledged: no repeats until its condition ends"),
+                ids => format!("{} alerts are acknowledged", ids.len()),
+            };
+            app.toasts.push(Tone::Info, what, app.now);
+        }
+        Reply::Acknowledged(_, Some((id, error))) => trouble(app, &format!("{id} was not acknowledged"), &error),
         Reply::Deleted(id, answer) => match answer {
             Ok(()) => app.toasts.push(Tone::Info, format!("{id} deleted, u brings it back"), app.now),
             Err(error) => {
@@ -302,10 +344,14 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
 }
 
 /// The answer to Enter in the alert line. A refusal keeps the line as it is.
-fn on_saved(app: &mut App, answer: Result<bellwether_core::protocol::AlertAnswer, ApiError>) {
+fn on_saved(app: &mut App, answer: Result<AlertAnswer, ApiError>) -> Vec<Effect> {
+    let mut effects = Vec::new();
     match answer {
         Ok(answer) => {
             let id = answer.alert.id;
+            if matches!(&app.overlay, Some(Overlay::Entry(entry)) if entry.saving && entry.tests) {
+                effects = tests_of(app, &answer);
+            }
             if matches!(&app.overlay, Some(Overlay::Entry(entry)) if entry.saving)
                 || matches!(&app.overlay, Some(Overlay::Level(draft)) if draft.saving)
             {
@@ -340,6 +386,21 @@ fn on_saved(app: &mut App, answer: Result<bellwether_core::protocol::AlertAnswer
             }
         }
     }
+    effects
+}
+
+/// A test over each channel that an alert goes to.
+fn tests_of(app: &App, answer: &AlertAnswer) -> Vec<Effect> {
+    let via = &answer.alert.channels;
+    let goes = |channel: &&ChannelView| if via.is_empty() { channel.default } else { via.contains(&channel.name) };
+    app.channels.iter().filter(goes).map(|channel| Effect::TestChannel(channel.name.clone())).collect()
+}
+
+/// A time as the user reads it: `14:02`, with the day if it is not today.
+fn local(app: &App, at: Timestamp) -> String {
+    let zoned = |at: Timestamp| at.to_jiff().to_zoned(app.zone.clone());
+    let form = if zoned(at).date() == zoned(app.now).date() { "%H:%M" } else { "%b %-d %H:%M" };
+    zoned(at).strftime(form).to_string()
 }
 
 fn trouble(app: &mut App, what: &str, error: &ApiError) {
@@ -418,10 +479,29 @@ pub(super) fn pause(app: &App, id: AlertId) -> Vec<Effect> {
 /// Holds the picture, or lets it go.
 pub(super) fn freeze(app: &mut App) {
     app.frozen = match app.frozen.take() {
-        Some(_) => None,
+        Some(_) => {
+            app.market.expire();
+            None
+        }
         None => Some(Frozen { board: app.board.clone(), since: app.now }),
     };
     app.refill_rows();
+}
+
+/// Connects at once, or asks for everything anew; not more often than providers would like.
+pub(super) fn refresh(app: &mut App) -> Vec<Effect> {
+    if !app.is_live() {
+        return vec![Effect::Reconnect];
+    }
+    if let Some(ago) = app.refreshed.map(|at| app.now.since(at)).filter(|ago| *ago < REFRESH) {
+        let wait = REFRESH.as_seconds() - ago.as_seconds();
+        app.toasts.push(Tone::Info, format!("fetched a moment ago: again in {wait} s"), app.now);
+        return Vec::new();
+    }
+    app.refreshed = Some(app.now);
+    app.market.expire();
+    app.toasts.push(Tone::Info, "fetching prices, bars and channels anew", app.now);
+    vec![Effect::Snapshot, Effect::FetchChannels]
 }
 
 /// Goes to a screen.
@@ -429,6 +509,7 @@ pub(super) fn go(app: &mut App, screen: Screen) -> Vec<Effect> {
     app.screen = screen;
     app.pane = Pane::Table;
     app.expanded = false;
+    app.feed = None;
     if screen == Screen::History {
         app.unseen = 0;
     }

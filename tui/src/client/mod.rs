@@ -16,7 +16,7 @@ use bellwether_core::{
     instrument::{Instrument, Symbol},
     protocol::{
         AddedInstrument, AlertAnswer, AlertPatch, AlertView, Candles, ChannelTest, ChannelView, EventView, Health,
-        NewInstrument, Page, PriceView, Problem, SearchAnswer,
+        NewInstrument, Page, PriceView, Problem, SearchAnswer, Status,
     },
     time::{Span, Timestamp},
 };
@@ -123,8 +123,16 @@ impl ApiClient {
 
     /// Makes an alert from one line of the alert language (`POST /alerts`).
     pub async fn create_alert(&self, expr: &str) -> Result<AlertAnswer, ApiError> {
-        let request = self.request(Method::POST, &["alerts"], &[])?.json(&json!({ "expr": expr }));
-        self.read(self.send(request).await?).await
+        // Where the answer is lost on the way, the same key asks for it again without making another alert.
+        let key = format!("{:032x}", rand::random::<u128>());
+        let make = async || {
+            let request = self.request(Method::POST, &["alerts"], &[])?.header("Idempotency-Key", &key);
+            self.read(self.send(request.json(&json!({ "expr": expr }))).await?).await
+        };
+        match make().await {
+            Err(ApiError::Unreachable { .. }) => make().await,
+            done => done,
+        }
     }
 
     /// Changes what `patch` names (`PATCH /alerts/{id}`).
@@ -248,6 +256,11 @@ impl ApiClient {
         } else {
             Err(self.refusal(response).await)
         }
+    }
+
+    /// Everything about the daemon (`GET /health/status`).
+    pub async fn status(&self) -> Result<Status, ApiError> {
+        self.get(&["health", "status"], &[]).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Result<T, ApiError> {
@@ -422,6 +435,33 @@ mod tests {
         .await;
         assert_eq!(client.channels().await.expect("channels").len(), 2);
         assert_eq!(client.alerts().await.expect("alerts"), vec![]);
+    }
+
+    #[tokio::test]
+    async fn an_alert_whose_answer_is_lost_is_asked_for_again_by_the_same_key() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = ApiClient::new(&format!("http://{}", listener.local_addr().expect("an address")), "t");
+        let server = tokio::spawn(async move {
+            let mut keys = Vec::new();
+            for answer in ["", "HTTP/1.1 409 Conflict\r\nContent-Length: 2\r\n\r\n{}"] {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let mut head = Vec::new();
+                while !head.ends_with(b"\"BTC > 1\"}") {
+                    head.push(stream.read_u8().await.expect("a request"));
+                }
+                let head = String::from_utf8(head).expect("text").to_lowercase();
+                let key = head.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).expect("a key");
+                keys.push(key.to_owned());
+                stream.write_all(answer.as_bytes()).await.expect("written");
+            }
+            keys
+        });
+        client.create_alert("BTC > 1").await.expect_err("refused the second time");
+        let keys = server.await.expect("served");
+        assert_eq!(keys[0], keys[1]);
+        assert_eq!(keys[0].len(), 32);
     }
 
     #[tokio::test]

@@ -279,8 +279,30 @@ impl Signals {
     }
 }
 
-/// The log goes to standard error.
+/// Whether standard error is the journal: then systemd names its device and inode in `JOURNAL_STREAM` (systemd.exec(5)).
+fn is_journal(named: &str, stderr: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    named
+        .split_once(':')
+        .is_some_and(|(device, inode)| device.parse() == Ok(stderr.dev()) && inode.parse() == Ok(stderr.ino()))
+}
+
+/// The journal, where standard error leads there: it takes fields and levels, which a line of text would lose.
+fn journal() -> Option<tracing_journald::Layer> {
+    let named = std::env::var("JOURNAL_STREAM").ok()?;
+    let stderr = std::fs::metadata("/proc/self/fd/2").ok()?;
+    is_journal(&named, &stderr).then(|| tracing_journald::layer().ok()).flatten()
+}
+
+/// The log goes to standard error, or as fields to the journal behind it.
 fn log_to_stderr(config: &Config) -> Result<(), UserError> {
+    if config.log.format == LogFormat::Text
+        && let Some(journal) = journal()
+    {
+        use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
+        let set = tracing_subscriber::registry().with(filter(config)?).with(journal).try_init();
+        return set.map_err(|e| UserError::new(format!("cannot set up the log: {e}")));
+    }
     let builder = tracing_subscriber::fmt().with_env_filter(filter(config)?).with_writer(std::io::stderr);
     let set = match config.log.format {
         LogFormat::Json => builder.json().try_init(),
@@ -308,4 +330,20 @@ pub(super) fn filter(config: &Config) -> Result<EnvFilter, UserError> {
             "expected error, warn, info, debug or trace, or a filter such as \"info,bellwether_daemon::ingest=debug\"",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_journal_is_known_by_the_device_and_inode_that_systemd_names() {
+        let here = std::fs::metadata("/proc/self/exe").expect("there");
+        assert!(is_journal(&format!("{}:{}", here.dev(), here.ino()), &here));
+        for other in [format!("{}:{}", here.dev(), here.ino() + 1), "8:".to_owned(), String::new(), "x:y".to_owned()] {
+            assert!(!is_journal(&other, &here), "{other}: inherited from somebody else's service");
+        }
+    }
 }

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use bellwether_core::{
-    condition::{ChannelName, Rule},
+    condition::{ChannelName, Operand, Rule},
+    instrument::FeedId,
     parse::ParseError,
+    price::Price,
     text,
 };
 use ratatui::{layout::Rect, style::Style};
@@ -12,9 +14,9 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::{
     format,
-    pen::{Pen, piece, row, width},
+    pen::{Pen, first_row, piece, row, width},
 };
-use crate::app::{App, Entry, Line, Purpose, Understanding};
+use crate::app::{App, Context, Entry, Field, Line, Purpose, Sheet, Understanding, next_time};
 
 /// A line of text scrolled so that its cursor is in sight.
 struct Scrolled {
@@ -59,7 +61,9 @@ pub(super) fn input(pen: &mut Pen<'_>, line: Rect, prompt: &str, text: &Line, gh
 
 /// The alert line over the bottom of the screen.
 pub(super) fn entry(app: &App, pen: &mut Pen<'_>, screen: Rect, entry: &Entry) {
-    let tall = 9.min(screen.height);
+    let fields = entry.sheet.as_ref().map_or(0, |_| u16::try_from(Field::ALL.len()).unwrap_or(7));
+    let least = if screen.height >= 34 { 11 } else { 9 };
+    let tall = (least + fields).min(screen.height);
     let area = Rect { y: screen.bottom() - tall, height: tall, ..screen };
     pen.clear(area, Style::new());
     let name = match entry.purpose {
@@ -69,14 +73,21 @@ pub(super) fn entry(app: &App, pen: &mut Pen<'_>, screen: Rect, entry: &Entry) {
     let inner =
         if tall >= 5 && area.width >= 20 { pen.frame(area, &[piece(name, pen.theme.strong)], "", true) } else { area };
     let line = row(inner, 0);
-    let start = input(pen, line, " alert ▸ ", &entry.line, "BTC > 61k once via desktop");
+    let start = match &entry.sheet {
+        None => input(pen, line, " alert ▸ ", &entry.line, "BTC > 61k once via desktop"),
+        Some(_) => i32::from(pen.put(line, line.x, " alert ▸ ", pen.theme.accent)),
+    };
+    if let Some(form) = &entry.sheet {
+        pen.put(line, u16::try_from(start).unwrap_or(line.x), entry.line.text(), pen.theme.dim);
+        sheet(pen, inner, form);
+    }
     if inner.height < 2 {
         return;
     }
     let hints = row(inner, inner.height - 1);
     let body = Rect {
-        y: inner.y + 1,
-        height: inner.height.saturating_sub(2),
+        y: (inner.y + 1 + fields).min(inner.bottom()),
+        height: inner.height.saturating_sub(2 + fields),
         x: inner.x + 1,
         width: inner.width.saturating_sub(2),
     };
@@ -100,7 +111,79 @@ pub(super) fn entry(app: &App, pen: &mut Pen<'_>, screen: Rect, entry: &Entry) {
     if entry.saving {
         pen.put(hints, hints.x + 1, "saving …", pen.theme.warn);
     } else if area.height != inner.height || inner.height >= 4 {
-        super::status::hints_of(app, pen, hints, &[crate::app::Context::Entry]);
+        let context = if entry.sheet.is_some() { Context::Form } else { Context::Entry };
+        super::status::hints_of(app, pen, hints, &[context]);
+    }
+}
+
+/// The fields below the line; in a low window those around the one that is written in.
+fn sheet(pen: &mut Pen<'_>, inner: Rect, sheet: &Sheet) {
+    let room = usize::from(inner.height.saturating_sub(2));
+    if room == 0 {
+        // Only the line itself has room: the field stands in its place.
+        field(pen, row(inner, 0), sheet, sheet.field());
+        return;
+    }
+    let first = first_row(sheet.at, room, Field::ALL.len());
+    for (name, y) in Field::ALL.into_iter().skip(first).take(room).zip(1..) {
+        field(pen, row(inner, y), sheet, name);
+    }
+}
+
+fn field(pen: &mut Pen<'_>, line: Rect, sheet: &Sheet, field: Field) {
+    let here = sheet.field() == field;
+    let style = if here { pen.theme.accent } else { pen.theme.dim };
+    let label = Rect { width: 14.min(line.width), ..line };
+    pen.put(label, line.x + 1, field.name(), style);
+    let room = Rect { x: label.right(), width: line.width - label.width, ..line };
+    match sheet.text(field) {
+        Some(text) if here => {
+            input(pen, room, "", text, field.ghost());
+        }
+        Some(text) if text.text().is_empty() => {
+            pen.put(room, room.x, field.ghost(), pen.theme.dim);
+        }
+        Some(text) => {
+            pen.put(room, room.x, text.text(), Style::new());
+        }
+        None if here => {
+            let words = format!("← {} →", sheet.choice(field));
+            pen.put(room, room.x, &words, pen.theme.strong);
+        }
+        None => {
+            pen.put(room, room.x, sheet.choice(field), Style::new());
+        }
+    }
+}
+
+/// What its indicators are worth now, each with its name.
+fn indicators(app: &App, rule: &Rule) -> Option<String> {
+    let worth = app.indicators_now(rule);
+    let mut out = Vec::new();
+    for (term, known) in rule.terms.iter().zip(&worth) {
+        let left = match term.operand {
+            Operand::Indicator(_, indicator) => Some((indicator, known.value)),
+            Operand::Price(_) | Operand::Ratio(..) => None,
+        };
+        let right = term.condition.level_indicator().map(|indicator| (indicator, known.level));
+        for (indicator, value) in left.into_iter().chain(right) {
+            let rounded = value.map(|v| Price::new(v.decimal().round_dp(v.natural_places())));
+            out.push(match rounded {
+                Some(value) => format!("{indicator} is now {}", format::level(value)),
+                None => format!("{indicator} is not known yet: it needs {} closed bars", indicator.window()),
+            });
+        }
+    }
+    (!out.is_empty()).then(|| out.join(", "))
+}
+
+/// What moves inside a minute may be missed of prices that are asked for now and then.
+fn remark(source: FeedId) -> Option<&'static str> {
+    match source {
+        FeedId::Coingecko => Some("coingecko is asked once a minute: a move inside a minute may be missed"),
+        FeedId::Yahoo => Some("where yahoo does not stream it is asked each 90 s: a move in between may be missed"),
+        FeedId::Twelvedata => Some("twelvedata is asked now and then: a move in between may be missed"),
+        _ => None,
     }
 }
 
@@ -125,15 +208,26 @@ fn understood(app: &App, pen: &mut Pen<'_>, area: Rect, rule: &Rule, entry: &Ent
         pen.put(line, x + 2, &format::age_words(app, price, false), pen.theme.warn);
     }
     y += 1;
+    if let Some(words) = indicators(app, rule) {
+        let room = Rect { y: area.y + y, height: area.height.saturating_sub(y), ..area };
+        y += pen.paragraph(room, &words, pen.theme.accent);
+    }
     if preview.already_true == Some(true) {
-        let words = "already true: it fires at once. Write `crosses` to wait for the next time.";
+        let words = if next_time(rule).is_some() {
+            "already true: Enter fires it at once, Ctrl-N makes it wait for the next time."
+        } else {
+            "already true: it fires at once."
+        };
         y +=
             pen.paragraph(Rect { y: area.y + y, height: area.height.saturating_sub(y), ..area }, words, pen.theme.warn);
     }
     y += channels(app, pen, row(area, y), rule);
     if let Some(past) = entry.alert().and_then(|line| entry.past.words(line)) {
-        let line = row(area, y);
-        pen.put(line, line.x, past, pen.theme.dim);
+        let room = Rect { y: area.y + y, height: area.height.saturating_sub(y), ..area };
+        y += pen.paragraph(room, past, pen.theme.dim);
+    }
+    if let Some(words) = remark(price.source) {
+        pen.put(row(area, y), area.x, words, pen.theme.dim);
         y += 1;
     }
     y

@@ -68,6 +68,10 @@ fn list_feeds(app: &App, pen: &mut Pen<'_>, area: Rect, feeds: &[&FeedStatus]) -
             FeedState::Refused | FeedState::Banned | FeedState::Blocked => ("✗", pen.theme.trouble),
             FeedState::Off => ("○", pen.theme.dim),
         };
+        if app.feed == Some(feed.feed) {
+            pen.tint(line, pen.theme.selected);
+            pen.put(line, line.x, "▶", pen.theme.accent);
+        }
         let x = pen.put(line, line.x + 1, &format!("{sign} {:<11}", feed.feed), style);
         let since = format::age(app.now.since(feed.since));
         let x = pen.put(line, x + 1, &format!("{:<12} {since:>4}", feed.state.as_str()), style);

@@ -36,7 +36,7 @@ fn style(pen: &Pen<'_>, state: DeliveryState) -> Style {
 pub(super) fn draw(app: &App, pen: &mut Pen<'_>, area: Rect, focused: bool) {
     let firings = app.firings();
     let deliveries = app.deliveries();
-    let below = focused && area.height >= 16 && area.width >= 40;
+    let below = focused && area.height >= 16 && area.width >= 40 && !app.expanded;
     let list = if below { Rect { height: area.height - 8, ..area } } else { area };
     let boxed = area.height >= 8 && area.width >= 40;
     let inner = if boxed {

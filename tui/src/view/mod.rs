@@ -33,6 +33,8 @@ mod theme;
 mod watchlist;
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
 
 use bellwether_core::text;
@@ -42,7 +44,7 @@ use self::{
     pen::{Pen, row},
     theme::Theme,
 };
-use crate::app::{App, Hit, Link, Overlay, Plot, Screen};
+use crate::app::{App, Hit, Link, Overlay, Pane, Plot, Screen};
 
 /// What a frame tells the dashboard: what can be clicked, and how many rows the list has.
 #[derive(Debug)]
@@ -114,7 +116,10 @@ fn whole(app: &App, pen: &mut Pen<'_>, area: Rect) {
 fn watch(app: &App, pen: &mut Pen<'_>, body: Rect, screen: Rect) {
     let (w, h) = (screen.width, screen.height);
     if app.expanded && w >= 40 && h >= 12 {
-        return watchlist::draw(app, pen, body, true);
+        return match app.pane {
+            Pane::Table => watchlist::draw(app, pen, body, true),
+            Pane::Alerts => alerts::pane(app, pen, body),
+        };
     }
     if w >= 160 && h >= 45 {
         // Table, chart, and below the chart the alerts beside what fired last.
@@ -189,6 +194,7 @@ fn overlay(app: &App, pen: &mut Pen<'_>, area: Rect) {
         Some(Overlay::Settings(changing)) => settings::draw(app, pen, area, changing),
         Some(Overlay::Help { filter, scroll }) => help::draw(app, pen, area, filter, *scroll),
         Some(Overlay::Explain(id)) => alerts::explanation(app, pen, area, *id),
+        Some(Overlay::Snooze(id)) => alerts::snooze(app, pen, area, *id),
         // It is drawn in the chart.
         Some(Overlay::Level(_)) | None => {}
     }

@@ -30,7 +30,8 @@ pub(super) fn draw(app: &App, pen: &mut Pen<'_>, screen: Rect, palette: &Palette
     let title = if palette.menu { "Here" } else { "Commands" };
     let count = palette.results.len().to_string();
     let inner = if boxed { pen.frame(area, &[piece(title, pen.theme.strong)], &count, true) } else { area };
-    input(pen, row(inner, 0), " : ", &palette.line, "what to do, an instrument, an alert, a setting");
+    let ghost = if palette.menu { "type to narrow" } else { "what to do, an instrument, an alert, a setting" };
+    input(pen, row(inner, 0), " : ", &palette.line, ghost);
     let body = Rect { y: inner.y + 1.min(inner.height), height: inner.height.saturating_sub(1), ..inner };
     let Some(selected) = palette.cursor.index(&palette.results) else {
         pen.put(row(body, 0), body.x + 1, "nothing is called that", pen.theme.dim);

@@ -69,6 +69,9 @@ impl Pen<'_> {
             return x;
         }
         let (text, used) = fit(text, line.right() - x);
+        if used > 0 {
+            self.cut(x, line.y);
+        }
         self.buffer.set_stringn(x, line.y, &text, usize::from(used), style);
         x + used
     }
@@ -113,6 +116,7 @@ impl Pen<'_> {
     pub(super) fn clear(&mut self, area: Rect, style: Style) {
         let area = area.intersection(self.buffer.area);
         for y in area.top()..area.bottom() {
+            self.cut(area.left(), y);
             for x in area.left()..area.right() {
                 if let Some(cell) = self.buffer.cell_mut((x, y)) {
                     cell.reset();
@@ -127,8 +131,18 @@ impl Pen<'_> {
         self.buffer.set_style(area.intersection(self.buffer.area), style);
     }
 
+    /// Blanks a wide character that begins before this column and would reach into it: half of one cannot be shown, and what a
+    /// terminal makes of it depends on what stood there before.
+    fn cut(&mut self, x: u16, y: u16) {
+        let Some(before) = x.checked_sub(1).and_then(|before| self.buffer.cell_mut((before, y))) else { return };
+        if before.symbol().len() > 1 && width(before.symbol()) > 1 {
+            before.set_symbol(" ");
+        }
+    }
+
     /// Sets one cell, whatever was there.
     pub(super) fn dot(&mut self, x: u16, y: u16, symbol: &str, style: Style) {
+        self.cut(x, y);
         if let Some(cell) = self.buffer.cell_mut((x, y)) {
             cell.modifier = Modifier::empty();
             cell.set_symbol(symbol).set_style(style);
@@ -222,6 +236,19 @@ mod tests {
         assert_eq!(fit("東京東京", 4), ("東…".to_owned(), 3));
         assert_eq!(fit("x", 0), (String::new(), 0));
         assert_eq!(fit("a\u{1b}[2J\u{202e}b", 20).0, "a\u{fffd}[2J\u{fffd}b");
+    }
+
+    #[test]
+    fn no_half_of_a_wide_character_stays_beside_what_covers_it() {
+        let area = Rect::new(0, 0, 6, 1);
+        let mut buffer = Buffer::empty(area);
+        let theme = Theme::new(crate::app::Look::default());
+        let mut pen = Pen { buffer: &mut buffer, theme, hits: Vec::new(), page: 0, cursor: None, plot: None };
+        pen.put(area, 0, "東京東", Style::new());
+        pen.dot(1, 0, "│", Style::new());
+        pen.clear(Rect { x: 5, width: 1, ..area }, Style::new());
+        let line: String = (0..6).map(|x| buffer[(x, 0)].symbol()).collect();
+        assert_eq!(line, " │京   ");
     }
 
     #[test]

@@ -4,10 +4,10 @@ use ratatui::{layout::Rect, style::Style};
 
 use super::{
     form::input,
-    pen::{Pen, piece, row, wrap},
+    pen::{Pen, piece, row, width, wrap},
     status,
 };
-use crate::app::{App, Context, prompt::Prompt};
+use crate::app::{Action, App, Context, Target, keymap::bindings, prompt::Prompt};
 
 /// Draws the question over the bottom of the screen, so that the rows it is about stay in sight.
 pub(super) fn draw(app: &App, pen: &mut Pen<'_>, screen: Rect, prompt: &Prompt) {
@@ -33,11 +33,32 @@ pub(super) fn draw(app: &App, pen: &mut Pen<'_>, screen: Rect, prompt: &Prompt) 
 
 /// Draws the letters that order the rows, over the last lines of the screen.
 pub(super) fn order(app: &App, pen: &mut Pen<'_>, screen: Rect) {
-    let tall = 3.min(screen.height);
+    let choices: Vec<(String, &str, Action)> = bindings(Context::Order, app.readonly)
+        .filter_map(|b| Some((app.keys.chords(b).first()?.label(), b.hint?, b.action)))
+        .collect();
+    // As many lines as the choices take, one behind the other.
+    let room = screen.width.saturating_sub(4).max(1);
+    let (mut x, mut y, mut places) = (0, 0, Vec::new());
+    for (key, word, action) in &choices {
+        let wide = width(key) + 1 + width(word);
+        if x > 0 && x + wide > room {
+            (x, y) = (0, y + 1);
+        }
+        places.push((x, y, wide, key, *word, *action));
+        x += wide + 2;
+    }
+    let tall = (y + 3).min(screen.height);
     let area = Rect { y: screen.bottom() - tall, height: tall, ..screen };
     pen.clear(area, Style::new());
     let now = format!("now: {}{}", app.sort.name(), if app.reversed { " reversed" } else { "" });
     let title = [piece("Order of rows", pen.theme.strong)];
-    let inner = if tall >= 3 && area.width >= 20 { pen.frame(area, &title, &now, true) } else { area };
-    status::hints_of(app, pen, row(inner, 0), &[Context::Order]);
+    let boxed = tall >= 3 && area.width >= 20;
+    let inner = if boxed { pen.frame(area, &title, &now, true) } else { area };
+    for (x, y, wide, key, word, action) in places {
+        let line = row(inner, y);
+        let at = inner.x + u16::from(boxed) + x;
+        let end = pen.put(line, at, key, pen.theme.key);
+        pen.put(line, end + 1, word, pen.theme.dim);
+        pen.hit(Rect { x: at, width: wide, ..line }.intersection(line), Target::Hint(action));
+    }
 }

@@ -13,7 +13,8 @@ use crate::app::{
 
 /// Draws the settings at the left, so that what they change stays in sight at the right.
 pub(super) fn draw(app: &App, pen: &mut Pen<'_>, screen: Rect, changing: &Changing) {
-    let wide = if screen.width >= 110 { 64 } else { screen.width };
+    // As wide as the table beside the chart.
+    let wide = if screen.width >= 110 { (screen.width * 55 / 100).clamp(62, 80) } else { screen.width };
     let area = Rect { width: wide, ..screen };
     pen.clear(area, Style::new());
     let boxed = area.height >= 4 && area.width >= 20;

@@ -52,9 +52,8 @@ pub(super) fn rail(app: &App, pen: &mut Pen<'_>, line: Rect) {
         let text = format!(" HELD {} ", format::age(app.now.since(frozen.since)));
         parts.push(vec![piece(text, theme.tag), piece(" ", Style::new())]);
     }
-    if let Some(total) = app.total().filter(|_| line.width >= 110) {
-        parts.push(holdings(app, &total, &theme));
-    }
+    let total = app.total().filter(|_| line.width >= 90).map(|total| holdings(app, &total, &theme));
+    parts.extend(total.clone());
     if app.readonly && line.width >= 120 {
         parts.push(vec![piece("read-only  ", theme.dim)]);
     }
@@ -77,6 +76,11 @@ pub(super) fn rail(app: &App, pen: &mut Pen<'_>, line: Rect) {
     // real one is worse than no time of the day.
     let room = right.width.saturating_sub(width(mark));
     let least = usize::from(mark.is_empty());
+    // Of what is held, the sum says most.
+    if let Some(at) = parts.iter().position(|part| Some(part) == total.as_ref()).filter(|_| all(&parts) > room) {
+        parts[at].truncate(1);
+        parts[at].push(piece("  ", Style::new()));
+    }
     while parts.len() > least && all(&parts) > room {
         parts.remove(0);
     }
@@ -160,7 +164,9 @@ pub(super) fn instrument(app: &App, pen: &mut Pen<'_>, line: Rect) {
     x = pen.put(line, x + 1, &words, change);
     let source = format!("{} · {}", ticker.source, format::age_words(app, ticker, false));
     let stale = app.freshness(ticker) == Freshness::Stale;
-    x = pen.put(line, x + 2, &source, if stale { theme.warn } else { theme.dim });
+    let from = x + 2;
+    x = pen.put(line, from, &source, if stale { theme.warn } else { theme.dim });
+    pen.hit(Rect { x: from, width: x.saturating_sub(from), ..line }, Target::Feed(ticker.source));
     if line.right().saturating_sub(x) > DAY + 26 {
         x = day(pen, line, x + 3, ticker.low, ticker.high, ticker.price);
     }

@@ -62,9 +62,17 @@ fn pictures() -> Vec<(&'static str, App)> {
         ("health", with(&|app| app.screen = Screen::Health)),
         ("entry_good", with(&|app| drop(types(app, "acrosses up 61k via desktop,email every 1h")))),
         ("entry_bad", with(&|app| drop(types(app, "aaccross 61k once")))),
+        (
+            "form",
+            with(&|app| {
+                drop(types(app, "acrosses up 61k every 1h"));
+                press(app, KeyCode::F(2));
+            }),
+        ),
         ("help", with(&|app| drop(types(app, "?")))),
         ("find", with(&|app| drop(types(app, "/eth")))),
         ("explain", with(&|app| drop(types(app, "w")))),
+        ("snooze", with(&|app| drop(types(app, "3z")))),
         (
             "line",
             with(&|app| {
@@ -90,15 +98,161 @@ fn pictures() -> Vec<(&'static str, App)> {
             }),
         ),
         ("empty", fixture::empty()),
+        ("palette", with(&|app| drop(types(app, ":al")))),
+        (
+            "menu",
+            with(&|app| {
+                let palette = crate::app::palette::Palette::menu(app, (30, 9));
+                app.overlay = Some(Overlay::Palette(Box::new(palette)));
+            }),
+        ),
+        ("settings", with(&|app| drop(types(app, ",")))),
+        ("filter", with(&|app| drop(types(app, "f> 100 and alerts")))),
+        ("filter_wrong", with(&|app| drop(types(app, "fcrosses 5")))),
+        ("order", with(&|app| drop(types(app, "o")))),
+        ("first_run", with(&|app| app.settings.hints = true)),
+        (
+            "holdings",
+            with(&|app| {
+                types(app, "H0.25 at 41200.50");
+                press(app, KeyCode::Enter);
+                types(app, "/aapl");
+                press(app, KeyCode::Enter);
+                types(app, "H12 at 240");
+                press(app, KeyCode::Enter);
+            }),
+        ),
+        (
+            "everywhere",
+            with(&|app| {
+                types(app, "/wif");
+                press(app, KeyCode::Enter);
+                let listing = |ticker: &str, name: &str, rank, feed| bellwether_core::protocol::Listing {
+                    ticker: ticker.to_owned(),
+                    name: name.to_owned(),
+                    class: None,
+                    exchange: None,
+                    currency: None,
+                    feed,
+                    code: name.to_owned(),
+                    rank,
+                    known: None,
+                };
+                let items = vec![
+                    listing("WIF", "dogwifhat", Some(120), bellwether_core::instrument::FeedId::Coingecko),
+                    listing("WIFI", "WiFi Map", Some(2210), bellwether_core::instrument::FeedId::Coingecko),
+                    listing("WIF-USD", "dogwifhat USD", None, bellwether_core::instrument::FeedId::Yahoo),
+                ];
+                let troubles = vec!["kraken: too many requests, try again in 20s".to_owned()];
+                let answer = bellwether_core::protocol::SearchAnswer { items, troubles };
+                let reply = Reply::Searched("wif".to_owned(), Ok(answer));
+                fixture::feed(app, [Message::Reply(Box::new(reply))]);
+            }),
+        ),
     ]
 }
 
 #[test]
 fn the_screens_look_as_they_did() {
-    let shown = ["watch", "chart", "line", "alerts", "entry_good", "entry_bad", "help"];
+    let shown = [
+        "watch",
+        "chart",
+        "line",
+        "alerts",
+        "history",
+        "health",
+        "entry_good",
+        "entry_bad",
+        "form",
+        "help",
+        "find",
+        "explain",
+        "lost",
+        "empty",
+        "palette",
+        "menu",
+        "settings",
+        "filter",
+        "filter_wrong",
+        "order",
+        "first_run",
+        "holdings",
+        "everywhere",
+    ];
     for (name, app) in pictures().into_iter().filter(|(name, _)| shown.contains(name)) {
         for (w, h) in SIZES {
             insta::assert_snapshot!(format!("{name}_{w}x{h}"), shot(&app, w, h));
+        }
+    }
+}
+
+/// The looks a screen can have, by name.
+fn looks() -> Vec<(String, Look)> {
+    let mut looks: Vec<(String, Look)> = ThemeName::ALL
+        .iter()
+        .map(|theme| (theme.as_str().to_owned(), Look { theme: *theme, ..Look::default() }))
+        .collect();
+    looks.push(("red for a rise".to_owned(), Look { up_is_red: true, ..Look::default() }));
+    looks.push(("NO_COLOR".to_owned(), Look { no_color: true, ..Look::default() }));
+    looks
+}
+
+/// The styles of a screen: a letter for each, and line by line how many columns have which.
+fn styles(buffer: &Buffer) -> String {
+    let mut known: Vec<ratatui::style::Style> = Vec::new();
+    let mut lines = Vec::new();
+    for y in 0..buffer.area.height {
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for x in 0..buffer.area.width {
+            let style = buffer[(x, y)].style();
+            let place = known.iter().position(|k| *k == style).unwrap_or_else(|| {
+                known.push(style);
+                known.len() - 1
+            });
+            match runs.last_mut() {
+                Some((last, count)) if *last == place => *count += 1,
+                _ => runs.push((place, 1)),
+            }
+        }
+        let letter = |place: usize| char::from(b'a' + u8::try_from(place).expect("few styles"));
+        let words: Vec<String> = runs.into_iter().map(|(place, count)| format!("{}{count}", letter(place))).collect();
+        lines.push(words.concat());
+    }
+    let legend = known.iter().zip('a'..).map(|(style, letter)| {
+        let colour = |c: Option<ratatui::style::Color>| c.map_or("-".to_owned(), |c| c.to_string());
+        format!("{letter} {} on {} {:?}", colour(style.fg), colour(style.bg), style.add_modifier)
+    });
+    format!("{}\n{}", legend.collect::<Vec<_>>().join("\n"), lines.join("\n"))
+}
+
+#[test]
+fn every_theme_colours_the_screens_as_it_did() {
+    let shown = ["watch", "chart", "alerts", "history", "health", "settings"];
+    for (name, mut app) in pictures().into_iter().filter(|(name, _)| shown.contains(name)) {
+        let mut all = Vec::new();
+        for (theme, look) in looks() {
+            app.look = look;
+            all.push(format!("= {theme}\n{}", styles(&buffer(&app, 80, 24))));
+        }
+        insta::assert_snapshot!(format!("colours_{name}_80x24"), all.join("\n"));
+        app.look = Look { ascii: true, ..Look::default() };
+        for (w, h) in SIZES {
+            insta::assert_snapshot!(format!("ascii_{name}_{w}x{h}"), shot(&app, w, h));
+        }
+    }
+}
+
+#[test]
+fn every_look_shows_the_same_words_at_every_size() {
+    for (name, mut app) in pictures() {
+        for (w, h) in SIZES {
+            app.look = Look::default();
+            // The settings say which theme is on.
+            let plain = shot(&app, w, h);
+            for (theme, look) in looks() {
+                app.look = look;
+                assert_eq!(shot(&app, w, h), plain, "{name} in {theme} at {w}x{h}");
+            }
         }
     }
 }
@@ -295,6 +449,38 @@ fn why_is_asked_in_words_that_suit_the_alert() {
 }
 
 #[test]
+fn what_stands_in_the_way_of_an_alert_is_said_first() {
+    for (keys, words) in [
+        ("3w", "The price has to fall 3.99 % to 58,000 first."),
+        ("3jjw", "It fired, and its cooldown lasts 12m more."),
+        ("3jjjjw", "It is paused: nothing can fire until it is resumed."),
+        ("3jjjjjw", "It was to fire once, and has."),
+    ] {
+        let mut app = fixture::app();
+        types(&mut app, keys);
+        assert!(shot(&app, 80, 24).contains(words), "{}", shot(&app, 80, 24));
+    }
+    let mut app = fixture::app();
+    let row = fixture::alert(50, "ADA > 1", bellwether_core::alert::AlertState::Armed);
+    let event = bellwether_core::event::Event::AlertPut(row);
+    fixture::feed(&mut app, [fixture::server(bellwether_core::protocol::ServerFrame::from_event(2, event))]);
+    types(&mut app, "3Gw");
+    assert!(shot(&app, 80, 24).contains("The price of ADA is 14m old and judges nothing"), "{}", shot(&app, 80, 24));
+}
+
+#[test]
+fn the_heading_of_the_alerts_stands_over_its_columns() {
+    let mut app = fixture::app();
+    types(&mut app, "3");
+    let shown = shot(&app, 200, 40);
+    let heading = shown.lines().find(|line| line.contains("State")).expect("a heading");
+    let line = shown.lines().find(|line| line.contains("a18 ")).expect("an alert");
+    let end = |line: &str, word: &str| line.find(word).map(|at| line[..at].chars().count() + word.chars().count());
+    assert_eq!(end(heading, "Fired"), end(line, "4x"), "{shown}");
+    assert_eq!(end(heading, "To go"), end(line, "-0.68%↓"), "{shown}");
+}
+
+#[test]
 fn a_delivery_that_is_about_to_be_tried_again_is_due() {
     let mut app = fixture::app();
     types(&mut app, "4");
@@ -402,6 +588,21 @@ fn ranges_styles_indicators_and_a_comparison_are_drawn() {
 }
 
 #[test]
+fn a_picture_of_the_past_stands_still_while_new_bars_come() {
+    let (mut app, before) = charted(&chars("<<"));
+    let from = app.bars().and_then(|bars| bars.items.last()).expect("a bar").to;
+    for minutes in [1, 6, 11] {
+        let mut ticker = fixture::ticker("BTC", "60500", "1.4");
+        ticker.as_of = from.plus(Span::from_seconds(60 * minutes));
+        let event = bellwether_core::event::Event::Price(ticker);
+        let seq = app.board.seq() + 1;
+        fixture::feed(&mut app, [fixture::server(bellwether_core::protocol::ServerFrame::from_event(seq, event))]);
+    }
+    let chart = |text: &str| text.lines().skip(3).take(32).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(chart(&shot(&app, 120, 40)), chart(&before));
+}
+
+#[test]
 fn a_range_is_a_band_and_what_is_out_of_sight_an_arrow() {
     let mut app = fixture::app();
     let row = fixture::alert(40, "BTC exits 60500..62000 each", bellwether_core::alert::AlertState::Armed);
@@ -461,6 +662,27 @@ fn a_changed_price_flashes_its_changed_digits_only() {
     let lit: String = line.iter().filter(|c| c.bg == ratatui::style::Color::Green).map(|c| c.symbol()).collect();
     assert_eq!(lit, "9.50");
     press(&mut app, KeyCode::Down);
+}
+
+#[test]
+fn an_alert_that_is_true_already_can_be_told_to_wait() {
+    let mut app = fixture::app();
+    types(&mut app, "a> 60k once");
+    assert!(shot(&app, 80, 24).contains("already true: Enter fires it at once, Ctrl-N"), "{}", shot(&app, 80, 24));
+    let next = crossterm::event::KeyEvent::new(KeyCode::Char('n'), crossterm::event::KeyModifiers::CONTROL);
+    fixture::feed(&mut app, [Message::Key(next)]);
+    let shown = shot(&app, 80, 24);
+    assert!(shown.contains("BTC crosses up 60000 once") && !shown.contains("already true"), "{shown}");
+}
+
+#[test]
+fn an_indicator_is_shown_with_its_present_value() {
+    let mut app = fixture::app();
+    types(&mut app, "aBTC > sma(20, 1d) once");
+    assert!(shot(&app, 120, 40).contains("sma(20, 1d) is now "), "{}", shot(&app, 120, 40));
+    press(&mut app, KeyCode::Esc);
+    types(&mut app, "aBTC > sma(500, 1d) once");
+    assert!(shot(&app, 120, 40).contains("it needs 500 closed bars"), "{}", shot(&app, 120, 40));
 }
 
 #[test]

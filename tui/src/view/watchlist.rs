@@ -212,6 +212,11 @@ fn one(app: &App, pen: &mut Pen<'_>, line: Rect, columns: &Columns, symbol: Symb
             }
             _ => row.cell(pen, cell, column),
         }
+        if column == Column::Age
+            && let (Some(ticker), Some(Freshness::Stale)) = (ticker, freshness)
+        {
+            pen.hit(cell, Target::Feed(ticker.source));
+        }
         x += wide;
     }
 }

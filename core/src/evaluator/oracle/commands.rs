@@ -71,7 +71,8 @@ impl Oracle {
             | AlertChange::Pause(a)
             | AlertChange::Resume(a)
             | AlertChange::Snooze(a)
-            | AlertChange::Acknowledge(a) => a.clone(),
+            | AlertChange::Acknowledge(a)
+            | AlertChange::Together { alert: a, .. } => a.clone(),
             AlertChange::Delete { .. } => {
                 self.alerts.remove(&id);
                 self.keep_series(id, None);
@@ -127,9 +128,25 @@ impl Oracle {
                 } else {
                     s.alert = new;
                 }
-                s.snoozed = until;
-                s.terms.iter_mut().for_each(|t| t.latch = false);
-                (s.wait_up, s.wait_down, s.episode, s.last_fired) = (None, None, None, None);
+                hush(&mut s, until);
+            }
+            AlertChange::Together { resumed, snoozed, acknowledged, .. } => {
+                let (until, differs) = (new.snoozed_until, !s.alert.rule.evaluates_like(&new.rule));
+                let ended = state == AlertState::Expired && s.alert.rule != new.rule;
+                let again = (*resumed || !new.paused) && s.alert.paused || *resumed && s.done;
+                let rearmed = *snoozed && s.done;
+                let judged = differs || ended || again;
+                let kept = if differs { None } else { s.snoozed };
+                s = if judged || rearmed { afresh(new, s.count, kept) } else { Standing { alert: new, ..s } };
+                if *snoozed {
+                    hush(&mut s, until);
+                }
+                if let (true, Some((true, seen))) = (*acknowledged, &mut s.episode) {
+                    *seen = true;
+                }
+                if judged || rearmed {
+                    self.activate(&mut s, judged);
+                }
             }
             AlertChange::Acknowledge(_) => {
                 s.alert = new;
@@ -223,4 +240,11 @@ fn state_of(s: &Standing, now: Timestamp) -> AlertState {
     } else {
         AlertState::Armed
     }
+}
+
+/// A snooze begins: what was under way is over.
+fn hush(s: &mut Standing, until: Option<Timestamp>) {
+    s.snoozed = until;
+    s.terms.iter_mut().for_each(|t| t.latch = false);
+    (s.wait_up, s.wait_down, s.episode, s.last_fired) = (None, None, None, None);
 }

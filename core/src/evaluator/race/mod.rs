@@ -251,6 +251,18 @@ impl Race {
                 self.next(id).map(|a| AlertChange::Snooze(Alert { snoozed_until: until, ..a }))
             }
             Input::Acknowledge(id) => self.next(id).map(AlertChange::Acknowledge),
+            Input::Together { id, rule, paused, snooze, acknowledged } => self.next(id).map(|mut alert| {
+                if let Some(rule) = rule {
+                    if !rule.evaluates_like(&alert.rule) {
+                        alert.snoozed_until = None;
+                    }
+                    alert.rule = rule;
+                }
+                alert.paused = paused.unwrap_or(alert.paused);
+                let until = snooze.map(|span| self.now.plus(Span::from_seconds(span)));
+                alert.snoozed_until = until.or(alert.snoozed_until);
+                AlertChange::Together { alert, resumed: paused == Some(false), snoozed: until.is_some(), acknowledged }
+            }),
             Input::Delete(id) => self.next(id).map(|a| AlertChange::Delete { id: a.id, version: a.version }),
         };
         self.change(change, out);

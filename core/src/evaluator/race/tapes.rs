@@ -39,6 +39,14 @@ pub(super) enum Input {
     Resume(i64),
     Snooze(i64, i64),
     Acknowledge(i64),
+    /// Several changes in one version.
+    Together {
+        id: i64,
+        rule: Option<Rule>,
+        paused: Option<bool>,
+        snooze: Option<i64>,
+        acknowledged: bool,
+    },
     Delete(i64),
     Split {
         market: usize,
@@ -326,6 +334,8 @@ pub(super) fn input() -> impl Strategy<Value = Input> {
         2 => id().prop_map(Input::Resume),
         1 => (id(), 0_i64..60).prop_map(|(id, span)| Input::Snooze(id, span)),
         1 => id().prop_map(Input::Acknowledge),
+        2 => (id(), prop::option::of(rule()), any::<Option<bool>>(), prop::option::of(0_i64..60), any::<bool>())
+            .prop_map(|(id, rule, paused, snooze, acknowledged)| Input::Together { id, rule, paused, snooze, acknowledged }),
         1 => id().prop_map(Input::Delete),
         1 => (0_usize..3, prop_oneof![Just("2"), Just("0.5"), Just("4")])
             .prop_map(|(market, ratio)| Input::Split { market, ratio: ratio.parse().unwrap() }),

@@ -40,6 +40,8 @@ where
             cases: tapes / PARTS + u32::from(part < tapes % PARTS),
             rng_seed: RngSeed::Fixed(seed.wrapping_add(u64::from(part))),
             failure_persistence: None,
+            // Those of all tapes together count.
+            max_local_rejects: u32::MAX,
             ..ProptestConfig::default()
         });
         match runner.run(&strategy(), |tape| {

@@ -47,30 +47,32 @@ pub(in crate::store) fn insert(
     Ok((one(db, owner, AlertId(db.last_insert_rowid()))?, false))
 }
 
-/// Changes an alert, one version on.
+/// Changes an alert by all of this, one version on.
 pub(in crate::store) fn edit(
     db: &Connection,
     owner: UserId,
     id: AlertId,
     expected: Option<u32>,
-    edit: AlertEdit,
+    edits: &[AlertEdit],
     now: Timestamp,
 ) -> Result<Alert> {
     let mut alert = expect(one(db, owner, id)?, expected)?;
-    match edit {
-        AlertEdit::Rule(rule) => {
-            if !rule.evaluates_like(&alert.rule) {
-                alert.snoozed_until = None;
+    for edit in edits {
+        match edit {
+            AlertEdit::Rule(rule) => {
+                if !rule.evaluates_like(&alert.rule) {
+                    alert.snoozed_until = None;
+                }
+                alert.rule = rule.clone();
             }
-            alert.rule = rule;
+            AlertEdit::Pause => {
+                alert.paused = true;
+                lanes::later_steps(db, id, "the alert was paused", now)?;
+            }
+            AlertEdit::Resume => alert.paused = false,
+            AlertEdit::Snooze(until) => alert.snoozed_until = Some(*until),
+            AlertEdit::Acknowledge => lanes::acknowledged(db, id, now)?,
         }
-        AlertEdit::Pause => {
-            alert.paused = true;
-            lanes::later_steps(db, id, "the alert was paused", now)?;
-        }
-        AlertEdit::Resume => alert.paused = false,
-        AlertEdit::Snooze(until) => alert.snoozed_until = Some(until),
-        AlertEdit::Acknowledge => lanes::acknowledged(db, id, now)?,
     }
     alert.version += 1;
     alert.updated = now;

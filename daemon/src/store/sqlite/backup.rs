@@ -142,7 +142,7 @@ fn write(from: &Path, draft: &Path) -> Result<()> {
         copied.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).map_err(|e| open_error(draft, &e))?;
     drop(copied);
     if verdict != "ok" {
-        return Err(damaged(draft, verdict.replace('\n', " ")));
+        return Err(damaged(draft, &verdict));
     }
     fs::File::open(draft).and_then(|file| file.sync_all()).map_err(|e| failed(e.to_string()))
 }

@@ -23,6 +23,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_history.sql"),
     include_str!("migrations/0004_delivery_pipeline.sql"),
     include_str!("migrations/0005_instruments_added.sql"),
+    include_str!("migrations/0006_channels_set.sql"),
 ];
 /// Databases up to this size are checked whole at every start, larger ones after an unclean stop.
 const CHECK_ALWAYS: u64 = 32 << 20;
@@ -138,7 +139,7 @@ pub(super) fn inspect(file: &Path) -> Result<()> {
     if unclean || size(file) <= CHECK_ALWAYS {
         let verdict: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).map_err(why)?;
         if verdict != "ok" {
-            return Err(damaged(file, verdict.replace('\n', " ")));
+            return Err(damaged(file, &verdict));
         }
     }
     Ok(())
@@ -180,14 +181,14 @@ fn back_up(connection: &Connection, copy: &Path) -> Result<()> {
 pub(super) fn open_error(file: &Path, error: &rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::Foreign { file: file.to_owned() },
-        Some(ErrorCode::DatabaseCorrupt) => damaged(file, error.to_string()),
+        Some(ErrorCode::DatabaseCorrupt) => damaged(file, &error.to_string()),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { file: file.to_owned() },
         Some(ErrorCode::DiskFull) => OpenError::Other { file: file.to_owned(), why: "the disk is full".to_owned() },
         _ => OpenError::Other { file: file.to_owned(), why: error.to_string() },
     }
 }
 
-pub(super) fn damaged(file: &Path, what: String) -> OpenError {
+pub(super) fn damaged(file: &Path, what: &str) -> OpenError {
     let entries = file.parent().and_then(|folder| fs::read_dir(folder).ok());
     let backup = entries
         .into_iter()
@@ -200,6 +201,8 @@ pub(super) fn damaged(file: &Path, what: String) -> OpenError {
         })
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .max();
+    // SQLite quotes the schema, which has lines.
+    let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
     OpenError::Damaged { file: file.to_owned(), what, backup: backup.map(|(_, path)| path) }
 }
 

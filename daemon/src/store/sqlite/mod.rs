@@ -8,6 +8,7 @@ pub(super) mod alerts;
 pub(super) mod backup;
 pub(super) mod bans;
 pub(super) mod candles;
+pub(super) mod channels;
 mod file;
 pub(super) mod history;
 pub(super) mod instruments;

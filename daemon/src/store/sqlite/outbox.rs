@@ -9,7 +9,7 @@ use bellwether_core::{
     delivery::{Delivery, DeliveryId, DeliveryState, Waits, group::Flow},
     evaluator::Cut,
     firing::FiringId,
-    time::Timestamp,
+    time::{Span, Timestamp},
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 use serde::de::DeserializeOwned;
@@ -23,6 +23,8 @@ use super::{
 pub(super) const COLUMNS: &str = "d.id, f.alert, f.version, f.number, d.owner, d.channel, d.state, d.attempts, \
                                   d.created, d.next_attempt, d.finished, d.answer, d.step, d.lane, d.waits, \
                                   d.merged_into, d.merged, d.resent, d.offered";
+/// No attempt is put off for longer than the longest `Retry-After` that is obeyed (docs/alerts.md, C4).
+const LONGEST_WAIT: Span = Span::from_seconds(3600);
 /// How many these are.
 pub(super) const COLUMN_COUNT: usize = 19;
 
@@ -164,12 +166,22 @@ pub(in crate::store) fn memory(db: &Connection) -> Result<Cut> {
     })
 }
 
-/// Makes due again what was being sent, and what was held for quiet hours, which may be others now.
+/// Makes due again what was being sent, and what was held for quiet hours, which may be others now. What a clock that was ahead has
+/// dated into the future is brought back, with its own distances: nothing waits longer because a clock was set back.
 pub(in crate::store) fn recover(db: &Connection, now: Timestamp) -> Result<u64> {
     db.execute(
         "UPDATE deliveries SET next_attempt = ?1, waits = NULL \
          WHERE finished IS NULL AND waits = 'quiet_hours' AND state IN ('queued', 'retry')",
         [now.as_micros()],
+    )?;
+    db.execute(
+        "UPDATE deliveries SET next_attempt = next_attempt - (created - ?1), offered = offered - (created - ?1), created = ?1 \
+         WHERE finished IS NULL AND created > ?1",
+        [now.as_micros()],
+    )?;
+    db.execute(
+        "UPDATE deliveries SET next_attempt = ?1 WHERE finished IS NULL AND state = 'retry' AND next_attempt > ?2",
+        [now.as_micros(), now.plus(LONGEST_WAIT).as_micros()],
     )?;
     let sql = "UPDATE deliveries SET state = 'retry', lane = min(lane, 1), next_attempt = ?1 WHERE state = 'sending' AND finished IS NULL";
     Ok(count(db.execute(sql, [now.as_micros()])?))
@@ -226,6 +238,13 @@ pub(in crate::store) fn queue(db: &Connection) -> Result<Vec<(ChannelName, i64, 
         Ok((ChannelName::new(&row.get::<_, String>(0)?), row.get(1)?, Timestamp::from_micros(row.get(2)?)))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The size of the database in bytes; how many alerts and firings there are.
+pub(in crate::store) fn extent(db: &Connection) -> Result<(u64, u64, u64)> {
+    let number = |sql: &str| db.query_row(sql, (), |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
+    let size = number("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?;
+    Ok((size, number("SELECT count(*) FROM alerts")?, number("SELECT count(*) FROM firings")?))
 }
 
 /// How many deliveries of each channel stand where, of those that may still be sent.

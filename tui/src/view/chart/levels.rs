@@ -21,7 +21,9 @@ use crate::{
 };
 
 /// From so many columns on a tag says how far its level is and how often it was reached.
-const WORDY: u16 = 56;
+const WORDY: u16 = 72;
+/// Columns for tags that say so much: always as many, so that the bars do not move when a time runs out.
+const WORDS: u16 = 25;
 /// The most levels out of sight that are named at an edge.
 const MOST_OUTSIDE: u16 = 2;
 
@@ -127,8 +129,11 @@ fn tag(app: &App, symbol: Symbol, mark: &Mark, wordy: bool) -> String {
 
 /// Columns that the tags take at the right of the plot.
 pub(super) fn room(app: &App, symbol: Symbol, plot: u16) -> u16 {
-    let widest = marks(app, symbol).iter().map(|mark| width(&tag(app, symbol, mark, plot >= WORDY))).max();
-    widest.unwrap_or(0).min(plot / 2)
+    let marks = marks(app, symbol);
+    if plot >= WORDY && !marks.is_empty() {
+        return WORDS;
+    }
+    marks.iter().map(|mark| width(&tag(app, symbol, mark, false))).max().unwrap_or(0).min(plot / 2)
 }
 
 /// The bands of ranges: a ground where the colour scheme has one, else a light pattern.

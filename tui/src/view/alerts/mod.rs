@@ -1,18 +1,21 @@
 //! Alerts: the pane beside the chart, the screen of all of them, and why one has not fired.
 
+mod why;
+
 use bellwether_core::{
     alert::{AlertId, AlertState},
-    condition::{Operand, Repeat, SessionScope},
+    condition::Operand,
     event::AlertRow,
-    explain,
 };
 use ratatui::{layout::Rect, style::Style};
 
+use self::why::details;
+pub(super) use self::why::explanation;
 use super::{
     format,
     pen::{Pen, first_row, piece, row},
 };
-use crate::app::{App, Freshness, Pane, Screen, Target};
+use crate::app::{App, Context, Pane, Screen, Target, keymap::bindings, snooze_choices};
 
 /// The sign of a state; its word stands beside it.
 const fn sign(state: AlertState) -> &'static str {
@@ -130,8 +133,8 @@ fn short(app: &App, pen: &mut Pen<'_>, line: Rect, row: &AlertRow, selected: boo
 /// The screen of all alerts.
 pub(super) fn screen(app: &App, pen: &mut Pen<'_>, area: Rect) {
     let ids = app.alert_ids();
-    let detail = area.width >= 100 && area.height >= 10;
-    let below = !detail && area.height >= 20;
+    let detail = area.width >= 100 && area.height >= 10 && !app.expanded;
+    let below = !detail && area.height >= 20 && !app.expanded;
     let (list, side) = if detail {
         let left = area.width * 3 / 5;
         (Rect { width: left, ..area }, Some(Rect { x: area.x + left, width: area.width - left, ..area }))
@@ -156,7 +159,9 @@ pub(super) fn screen(app: &App, pen: &mut Pen<'_>, area: Rect) {
     let heading = inner.height > 3;
     let body = if heading {
         let line = row(inner, 0);
-        pen.put(line, line.x + 2, &head(inner.width), pen.theme.dim);
+        let (left, right) = head(inner.width);
+        pen.put(line, line.x + 2, left, pen.theme.dim);
+        pen.put_right(line, &right, pen.theme.dim);
         Rect { y: inner.y + 1, height: inner.height - 1, ..inner }
     } else {
         inner
@@ -182,8 +187,16 @@ pub(super) fn screen(app: &App, pen: &mut Pen<'_>, area: Rect) {
     }
 }
 
-fn head(room: u16) -> String {
-    if room >= 60 { format!("{:<5} {:<14} {:<28}", "No", "State", "Says") } else { format!("{:<5} {}", "No", "Says") }
+/// The heading, left and right, in the columns of [`long`].
+fn head(room: u16) -> (&'static str, String) {
+    let left = if room >= 60 { "No    State          Says" } else { "No    Says" };
+    let mut right = format!("{:>10}", "To go");
+    for (least, name) in [(60, " Fired"), (66, "    Past"), (110, "     Last"), (96, "  Over          ")] {
+        if room >= least {
+            right.push_str(name);
+        }
+    }
+    (left, right)
 }
 
 fn long(app: &App, pen: &mut Pen<'_>, line: Rect, row: &AlertRow, selected: bool) {
@@ -200,16 +213,21 @@ fn long(app: &App, pen: &mut Pen<'_>, line: Rect, row: &AlertRow, selected: bool
     let x = if line.width >= 60 { pen.put(line, x + 1, &format!("{:<12}", state_words(app, row)), style) } else { x };
     let rule = &row.alert.rule;
     let mut tail = vec![piece(format!(" {:>10}", distance(app, row)), theme.level)];
-    if line.width >= 50 {
+    if line.width >= 60 {
         let hits = if row.fired == 0 { format::MISSING.to_owned() } else { format!("{}x", row.fired) };
-        tail.push(piece(format!("{hits:>5}"), theme.dim));
+        tail.push(piece(format!("{hits:>6}"), theme.dim));
     }
-    if line.width >= 100 {
+    if line.width >= 66 {
+        let past =
+            app.hits_of_alerts.of(row).map_or(format::MISSING.to_owned(), |n| format!("{}/{}d", n.count, n.days));
+        tail.push(piece(format!("{past:>8}"), theme.dim));
+    }
+    if line.width >= 110 {
         let last =
             row.last_fired.map_or(format::MISSING.to_owned(), |at| format!("{} ago", format::age(app.now.since(at))));
         tail.push(piece(format!("{last:>9}"), theme.dim));
     }
-    if line.width >= 76 {
+    if line.width >= 96 {
         let via: Vec<&str> = rule.via.iter().map(bellwether_core::condition::ChannelName::as_str).collect();
         let via = if via.is_empty() { "default".to_owned() } else { via.join(",") };
         tail.push(piece(format!("  {:<14}", super::pen::fit(&via, 14).0), theme.dim));
@@ -222,141 +240,26 @@ fn long(app: &App, pen: &mut Pen<'_>, line: Rect, row: &AlertRow, selected: bool
     }
 }
 
-/// All there is to say about an alert.
-pub(super) fn details(app: &App, pen: &mut Pen<'_>, area: Rect, id: AlertId) {
-    let Some(row_) = app.picture().alert(id) else {
-        pen.put(row(area, 0), area.x, "this alert is gone", pen.theme.dim);
-        return;
-    };
-    let margin = u16::from(area.width > 8);
-    let area = Rect { x: area.x + margin, width: area.width - 2 * margin, ..area };
-    let theme = pen.theme;
-    let mut y = 0;
-    let below = |y: u16| Rect { y: area.y.saturating_add(y), height: area.height.saturating_sub(y), ..area };
-    y += pen.paragraph(below(y), &explain::in_words(&row_.alert.rule, &app.catalog), Style::new());
-    y += 1;
-    for (label, text, style) in reasons(app, pen, row_) {
-        let line = row(area, y);
-        pen.put(line, line.x, &format!("{label:<10}"), theme.dim);
-        let indent = 11.min(area.width);
-        let rest = Rect { x: area.x + indent, width: area.width - indent, ..below(y) };
-        y += pen.paragraph(rest, &text, style).max(1);
-    }
-    y += 1;
-    let firings: Vec<_> = app.picture().firings().filter(|f| f.id.alert == id).collect();
-    if y + 1 < area.height && !firings.is_empty() {
-        pen.put(row(area, y), area.x, "last firings", theme.dim);
-        y += 1;
-        for firing in firings.iter().take(usize::from(area.height - y)) {
-            let line = row(area, y);
-            let x = pen.put(line, line.x, &format::moment(app, firing.time), theme.warn);
-            pen.put(line, x + 2, &firing.reason(), Style::new());
-            y += 1;
-        }
-    }
-}
-
-/// What each indicator of an alert is worth, or that it has too few closed bars yet.
-fn indicators(row: &AlertRow, style: Style, out: &mut Vec<(&'static str, String, Style)>) {
-    for (place, term) in row.alert.rule.terms.iter().enumerate() {
-        let known = row.indicators.get(place).copied().unwrap_or_default();
-        let left = match term.operand {
-            Operand::Indicator(_, indicator) => Some((indicator, known.value)),
-            Operand::Price(_) | Operand::Ratio(..) => None,
-        };
-        let right = term.condition.level_indicator().map(|indicator| (indicator, known.level));
-        for (indicator, value) in left.into_iter().chain(right) {
-            let is =
-                value.map_or_else(|| "is not known yet".to_owned(), |value| format!("is {}", format::level(value)));
-            out.push(("indicator", format!("{indicator} {is}"), style));
-        }
-    }
-}
-
-/// Why it has not fired, or will not: state, distance, cooldown, the age of the price, the session.
-fn reasons(app: &App, pen: &Pen<'_>, row: &AlertRow) -> Vec<(&'static str, String, Style)> {
-    let theme = pen.theme;
-    let rule = &row.alert.rule;
-    let mut out = Vec::new();
-    let meaning = match row.state {
-        AlertState::Armed => "waits for its condition",
-        AlertState::Pending => "its condition holds; it must hold a while longer",
-        AlertState::Cooling if is_cooling_over(app, row) => "has fired; what it is now, the daemon has not said yet",
-        AlertState::Cooling => "has fired and stays silent until its cooldown is over",
-        AlertState::Fired => "has fired; waits until its condition is no longer true",
-        AlertState::Paused => "set aside: Space takes it up again",
-        AlertState::Snoozed => "silent for a while, as asked",
-        AlertState::Done => "has fired once, which is all it was asked: Space starts it afresh",
-        AlertState::Expired => "its time is over",
-    };
-    out.push((
-        "state",
-        format!("{} {} · {meaning}", sign(row.state), state_words(app, row)),
-        state_style(pen, row.state),
-    ));
-    if let Some(until) = row.cooling_until.filter(|u| *u > app.now) {
-        out.push((
-            "cooldown",
-            format!("over in {} ({})", format::age(until.since(app.now)), format::moment(app, until)),
-            theme.warn,
-        ));
-    }
-    indicators(row, theme.dim, &mut out);
-    let preview = app.preview_of(row);
-    if let Some(distance) = preview.distance {
-        let words = format!(
-            "{} to {} ({} %)",
-            format::distance(&distance),
-            format::level(distance.level),
-            format::signed(distance.percent)
-        );
-        out.push(("distance", words, theme.level));
-    }
-    if preview.already_true == Some(true) && row.state == AlertState::Fired {
-        out.push(("now", "its condition is still true".to_owned(), theme.warn));
-    }
-    for symbol in rule.symbols() {
-        let Some(ticker) = app.ticker(symbol) else {
-            out.push(("price", format!("no price of {symbol} is known: nothing can fire"), theme.warn));
-            continue;
-        };
-        let age = format::age_words(app, ticker, false);
-        let said = format!("{symbol} {}  {} · {age}", format::price(ticker.price), ticker.source);
-        let (note, style) = match app.freshness(ticker) {
-            Freshness::Stale => (": too old, fires nothing", theme.warn),
-            Freshness::Closed => (": the market is closed, fires nothing", theme.dim),
-            Freshness::Live | Freshness::Ageing => ("", Style::new()),
-        };
-        out.push(("price", format!("{said}{note}"), style));
-        if ticker.session != bellwether_core::tick::Session::Regular && rule.session == SessionScope::Regular {
-            out.push(("session", "outside regular hours: this price does not count for it".to_owned(), theme.warn));
-        }
-    }
-    if let Some(until) = rule.until {
-        out.push(("until", format::moment(app, until), Style::new()));
-    }
-    let hits = match (row.fired, row.last_fired) {
-        (0, _) => "never".to_owned(),
-        (1, Some(at)) => format!("once, {}", format::moment(app, at)),
-        (n, Some(at)) => format!("{n} times, last {}", format::moment(app, at)),
-        (n, None) => format!("{n} times"),
-    };
-    out.push(("fired", hits, Style::new()));
-    if !matches!(rule.repeat, Repeat::Once) || rule.note.is_some() {
-        out.push(("line", rule.to_string(), theme.dim));
-    }
-    out
-}
-
-/// The overlay of `w`.
-pub(super) fn explanation(app: &App, pen: &mut Pen<'_>, screen: Rect, id: AlertId) {
-    let area = super::centered(screen, 76, 18);
+/// For how long an alert is to be silent.
+pub(super) fn snooze(app: &App, pen: &mut Pen<'_>, screen: Rect, id: AlertId) {
+    let choices = snooze_choices(app, id);
+    let height = u16::try_from(choices.len()).unwrap_or(5) + 2;
+    let area = super::centered(screen, 58, height);
     pen.clear(area, Style::new());
-    let waits = app.picture().alert(id).is_some_and(|row| {
-        row.fired == 0 && !matches!(row.state, AlertState::Fired | AlertState::Cooling | AlertState::Done)
-    });
-    let title = [piece(format!("{id}: why{}", if waits { " not fired" } else { "" }), pen.theme.strong)];
-    let inner = pen.frame(area, &title, "Esc close", true);
-    let inner = if area.height < 2 || area.width < 2 { area } else { inner };
-    details(app, pen, inner, id);
+    let boxed = area.height >= 4 && area.width >= 20;
+    let title = [piece(format!("Silence {id}"), pen.theme.strong)];
+    let inner = if boxed { pen.frame(area, &title, "Esc leave", true) } else { area };
+    for (choice, y) in choices.iter().zip(0..inner.height) {
+        let line = row(inner, y);
+        let key = bindings(Context::Snooze, app.readonly).find(|b| b.action == choice.action);
+        let label = key.and_then(|b| b.chords.first()).map_or(String::new(), |chord| chord.label());
+        let x = pen.put(line, line.x + u16::from(line.width > 4), &label, pen.theme.key);
+        let style = if choice.until.is_some() { Style::new() } else { pen.theme.dim };
+        let end = pen.put(line, x + 2, &choice.words, style);
+        if let Some(until) = choice.until.filter(|until| *until > app.now) {
+            let rest = Rect { x: end + 1, width: line.right().saturating_sub(end + 2), ..line };
+            pen.put_right(rest, &format!("until {}", format::moment(app, until)), pen.theme.dim);
+        }
+        pen.hit(line, Target::Hint(choice.action));
+    }
 }
