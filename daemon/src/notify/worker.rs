@@ -27,6 +27,7 @@ use crate::{
     clock::Clock,
     links,
     metrics::Metrics,
+    pulse::{Beat, Pulse},
     store::{Lane, Outcome, Store, StoreError, Take},
 };
 
@@ -38,6 +39,8 @@ const REFUSED: Span = Span::from_seconds(30 * 60);
 const LONGEST_AFTER: Span = Span::from_seconds(3600);
 /// A sleep looks at the clock this often: timers stand still while the machine is suspended, wall time does not.
 const LOOK: Duration = Duration::from_secs(2);
+/// How much longer than its deadline a send may take before its worker counts as stuck.
+const SLACK: Duration = Duration::from_secs(5);
 /// The wait after the store failed.
 const STORE_WAIT: Span = Span::from_seconds(1);
 
@@ -53,6 +56,8 @@ pub(super) struct Shared {
     pub(super) set: Arc<ChannelSet>,
     /// Cancelled when the workers are to finish the send in hand and end.
     pub(super) stop: CancellationToken,
+    /// Where the workers show that they turn.
+    pub(super) pulse: Pulse,
 }
 
 /// The worker of one channel.
@@ -60,6 +65,7 @@ pub(super) struct Worker {
     shared: Shared,
     member: Arc<Member>,
     limiter: Limiter,
+    beat: Beat,
     /// Failures in a row.
     failures: u32,
     /// Nothing is tried before.
@@ -85,6 +91,7 @@ impl Worker {
     pub(super) fn new(shared: Shared, member: Arc<Member>) -> Self {
         Self {
             limiter: Limiter::new(member.limits.allowance),
+            beat: shared.pulse.part(&format!("worker of {}", member.name())),
             shared,
             member,
             failures: 0,
@@ -102,6 +109,7 @@ impl Worker {
             self.wait(Some(self.shared.clock.now().plus(STORE_WAIT))).await;
         }
         while !self.shared.stop.is_cancelled() {
+            self.beat.turn();
             if let Err(until) = self.step().await {
                 self.wait(until).await;
             }
@@ -242,6 +250,7 @@ impl Worker {
             return self.finish(delivery, Outcome::Dead { answer }, "dead").await;
         }
         let message = self.message(&due, now);
+        self.beat.busy(Duration::from(self.member.limits.deadline) + SLACK);
         let began = tokio::time::Instant::now();
         let answer = self.member.send(&message).await;
         self.shared.metrics.attempted(self.member.name(), began.elapsed().as_secs_f64());
@@ -410,8 +419,9 @@ impl Worker {
     /// Until this time, or for ever; less when nudged or told to stop.
     async fn wait(&self, until: Option<Timestamp>) {
         loop {
+            self.beat.turn();
             let rest = match until {
-                None => Duration::MAX,
+                None => LOOK,
                 Some(until) => {
                     let now = self.shared.clock.now();
                     if now >= until {

@@ -258,6 +258,11 @@ impl Store {
         backup::back_up(folder, to)
     }
 
+    /// Reads the whole database of `folder`, changing nothing; `false` where there is none. Blocks while it works.
+    pub(crate) fn examine(folder: &Path) -> Result<bool, OpenError> {
+        backup::examine(folder)
+    }
+
     /// Makes the backup of this day unless it is there, and keeps the newest `keep` of them. Blocks while it works.
     pub(crate) fn back_up_daily(folder: &Path, keep: u32, now: Timestamp) -> Result<Option<PathBuf>, OpenError> {
         backup::back_up_daily(folder, keep, now)
@@ -271,6 +276,11 @@ impl Store {
     /// Finishes what was asked before, folds the journal into the database and lets go of the files. Later calls fail.
     pub(crate) async fn close(&self) {
         self.database.close().await;
+    }
+
+    /// Waits until its threads answer, whatever can be read or written.
+    pub(crate) async fn answers(&self) -> Result<(), StoreError> {
+        self.database.answers().await
     }
 
     /// Whether something can be written at this moment. Also restores the reserve for a full disk, once there is room again.
