@@ -100,6 +100,7 @@ impl Line {
             context: notify::Context { catalog: Arc::new(catalog.clone()), timezone: None, simulated: false },
             health: notify::StoreHealth::default(),
             policy: notify::Policy::default(),
+            pulse: crate::pulse::Pulse::default(),
         };
         let standing = store.alerts().await.expect("alerts");
         let evaluate = Evaluate {
@@ -115,6 +116,7 @@ impl Line {
             notices: Arc::new(|_| {}),
             clock,
             metrics,
+            beat: crate::pulse::Pulse::default().part("evaluate"),
         };
         let tasks = vec![
             tokio::spawn(notify::run(recorded, delivery)),
