@@ -9,6 +9,7 @@ mod edited;
 mod first_alert;
 mod lost_feed;
 pub(crate) mod recorded;
+mod reloaded;
 mod remote;
 mod restarted;
 mod storm;
