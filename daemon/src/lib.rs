@@ -15,7 +15,7 @@ mod backup;
 mod clock;
 mod daemon;
 #[cfg(test)]
-mod delivery_figures;
+mod delivery_figures_tests;
 mod evaluate;
 mod examine;
 mod gateway;

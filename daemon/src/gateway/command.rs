@@ -1,10 +1,11 @@
 //! What a WebSocket client may say: choose what it hears, and the commands on alerts, whose bodies are those of the REST calls.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bellwether_core::{
     alert::AlertId,
     protocol::{AlertPatch, NewAlert, ServerFrame, Topic},
+    time::Span,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use serde::{
@@ -17,6 +18,9 @@ use super::{Gateway, alerts, auth::Caller, body::from_json, error::ApiError, out
 
 /// The most symbols of a choice.
 const SYMBOLS: usize = 1_000;
+/// How far apart a client may have the prices of a symbol.
+const FASTEST: Span = Span::from_millis(100);
+const SLOWEST: Span = Span::from_seconds(60);
 /// The most bytes of a command's id.
 const MAX_ID: usize = 128;
 
@@ -62,6 +66,8 @@ struct Subscribe {
     symbols: Option<Vec<String>>,
     #[serde(default)]
     topics: Option<Vec<Topic>>,
+    #[serde(default)]
+    interval: Option<Span>,
 }
 
 #[derive(Deserialize)]
@@ -141,7 +147,11 @@ fn subscribe(text: &[u8], gateway: &Gateway) -> Result<Command, ApiError> {
         .symbols
         .map(|names| names.iter().map(|name| gateway.instrument_in("symbols", name)).collect())
         .transpose()?;
-    Ok(Command::Subscribe(Choice { symbols, topics: wish.topics.map(|t| t.into_iter().collect()) }))
+    if wish.interval.is_some_and(|interval| !(FASTEST..=SLOWEST).contains(&interval)) {
+        return Err(ApiError::field("interval", format!("`interval` is a duration from {FASTEST} to {SLOWEST}.")));
+    }
+    let interval = wish.interval.map(Duration::from);
+    Ok(Command::Subscribe(Choice { symbols, topics: wish.topics.map(|t| t.into_iter().collect()), interval }))
 }
 
 fn ask(kind: &str, text: &[u8]) -> Result<What, ApiError> {

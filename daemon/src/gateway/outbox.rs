@@ -6,6 +6,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::extract::ws::Message;
@@ -17,6 +18,7 @@ use bellwether_core::{
     protocol::{ServerFrame, Topic},
 };
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::hub::Published;
 
@@ -30,6 +32,8 @@ pub(crate) struct Choice {
     pub(crate) symbols: Option<HashSet<Symbol>>,
     /// Only these topics.
     pub(crate) topics: Option<HashSet<Topic>>,
+    /// How far apart its prices go out; of each symbol the newest then. Absent: as the hub publishes them.
+    pub(crate) interval: Option<Duration>,
 }
 
 impl Choice {
@@ -83,6 +87,8 @@ pub(crate) struct Outbox {
     /// Symbols in the order in which their prices will leave.
     turns: VecDeque<Symbol>,
     prices: HashMap<Symbol, Arc<Published>>,
+    /// Prices wait until then.
+    prices_from: Option<Instant>,
 }
 
 impl Outbox {
@@ -97,6 +103,7 @@ impl Outbox {
             frames: VecDeque::new(),
             turns: VecDeque::new(),
             prices: HashMap::new(),
+            prices_from: None,
         }
     }
 
@@ -146,6 +153,7 @@ impl Outbox {
     /// Chooses anew, which is answered by a fresh snapshot.
     pub(crate) fn choose(&mut self, choice: Choice) {
         self.choice = choice;
+        self.prices_from = None;
         self.lost();
     }
 
@@ -161,7 +169,12 @@ impl Outbox {
 
     /// Whether there is anything to send.
     pub(crate) fn has_something(&self) -> bool {
-        self.ping || self.renew || !self.frames.is_empty() || !self.turns.is_empty()
+        self.ping || self.renew || !self.frames.is_empty() || (!self.turns.is_empty() && self.waits_until().is_none())
+    }
+
+    /// Until when the prices that are there wait.
+    pub(crate) fn waits_until(&self) -> Option<Instant> {
+        self.prices_from.filter(|from| !self.turns.is_empty() && *from > Instant::now())
     }
 
     /// The next message. Prices come last: they are the ones that newer ones overtake.
@@ -179,9 +192,13 @@ impl Outbox {
                 self.seq += 1;
                 encode(&ServerFrame::from_event(self.seq, published.event.clone()))
             }
+            None if self.waits_until().is_some() => return None,
             None => {
                 let published = self.prices.remove(&self.turns.pop_front()?)?;
                 let Event::Price(ticker) = &published.event else { return None };
+                if self.turns.is_empty() {
+                    self.prices_from = self.choice.interval.map(|interval| Instant::now() + interval);
+                }
                 self.seq += 1;
                 format!("{{\"type\":\"price\",\"seq\":{},{}", self.seq, published.price_fields(ticker))
             }
@@ -272,11 +289,30 @@ mod tests {
         assert_eq!(board.seq(), 3);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_wants_prices_rarely_gets_the_newest_rarely_and_all_else_at_once() {
+        let mut outbox = Outbox::new(UserId::OWNER);
+        outbox.choose(Choice { interval: Some(Duration::from_secs(1)), ..Choice::default() });
+        outbox.start(Snapshot::default());
+        outbox.offer(news(price_event("BTC", "1")));
+        assert_eq!(frames(&mut outbox).len(), 2, "the snapshot, and the first price");
+        outbox.offer(news(price_event("BTC", "2")));
+        assert!(!outbox.has_something(), "the second one waits");
+        outbox.offer(news(feed_event()));
+        outbox.offer(news(price_event("BTC", "3")));
+        assert_eq!(frames(&mut outbox).len(), 1, "what is no price does not wait");
+        tokio::time::sleep_until(outbox.waits_until().expect("a price waits")).await;
+        assert!(outbox.has_something());
+        let got = frames(&mut outbox);
+        assert_eq!(got[0].clone().into_event(), Some((4, price_event("BTC", "3"))));
+        assert_eq!(got.len(), 1);
+    }
+
     #[test]
     fn what_was_not_chosen_is_not_sent() {
         let mut outbox = Outbox::new(UserId::OWNER);
         let symbols = Some(HashSet::from(["BTC".parse().unwrap()]));
-        outbox.choose(Choice { symbols, topics: Some(HashSet::from([Topic::Prices])) });
+        outbox.choose(Choice { symbols, topics: Some(HashSet::from([Topic::Prices])), interval: None });
         outbox.start(Snapshot { prices: vec![ticker("BTC", "1"), ticker("ETH", "1")], ..Snapshot::default() });
         for event in [price_event("ETH", "2"), feed_event(), alert_event(1, 1), price_event("BTC", "2")] {
             outbox.offer(news(event));

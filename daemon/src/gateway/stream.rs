@@ -32,7 +32,7 @@ use futures_util::{
 };
 use tokio::{
     sync::{broadcast, mpsc},
-    time::{Instant, MissedTickBehavior, interval_at, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
@@ -219,6 +219,8 @@ impl Session {
                         permit.send(message);
                     }
                 }
+                () = sleep_until(self.outbox.waits_until().unwrap_or_else(Instant::now)),
+                    if self.outbox.waits_until().is_some() => {}
                 heard = stream.next() => match self.hear(heard) {
                     Ok(true) => {}
                     Ok(false) => break None,

@@ -444,6 +444,25 @@ impl Store {
         self.database.write(Durability::Relaxed, move |db| outbox::finish(db, id, outcome, now)).await
     }
 
+    /// The same, and in the same transaction takes the next message: what `choose` wants to take, told when each lane has something
+    /// ([`next_due`](Self::next_due)). On an error neither is done.
+    pub(crate) async fn finish_and_take(
+        &self,
+        id: DeliveryId,
+        outcome: Outcome,
+        now: Timestamp,
+        choose: impl FnOnce([Option<Timestamp>; 3]) -> Option<Take> + Send + 'static,
+    ) -> Result<(Delivery, Option<Taken>), StoreError> {
+        let both = move |db: &_| {
+            let delivery = outbox::finish(db, id, outcome, now)?;
+            let channel = delivery.channel.clone();
+            let next = choose(lanes::next_due(db, &channel)?);
+            let taken = next.map_or(Ok(None), |take| lanes::take(db, &channel, &take))?;
+            Ok((delivery, taken))
+        };
+        self.database.write(Durability::Relaxed, both).await
+    }
+
     /// For each channel with unfinished deliveries, how many, and from when on the time of the oldest runs.
     pub(crate) async fn queue(&self) -> Result<Vec<(ChannelName, i64, Timestamp)>, StoreError> {
         self.database.read(outbox::queue).await

@@ -6,6 +6,8 @@ mod chart;
 mod copy;
 mod cursor;
 mod draft;
+#[cfg(test)]
+mod draft_tests;
 mod entry;
 mod filter;
 mod find;
@@ -34,6 +36,7 @@ mod quiet;
 pub(crate) mod rebind;
 pub(crate) mod settings;
 mod sheet;
+mod studies;
 mod study;
 #[cfg(test)]
 mod tests;

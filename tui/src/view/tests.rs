@@ -5,7 +5,7 @@ use bellwether_core::{
     firing::Told,
     time::Span,
 };
-use crossterm::event::KeyCode;
+use crossterm::event::{KeyCode, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 use unicode_width::UnicodeWidthStr;
 
@@ -62,31 +62,13 @@ fn pictures() -> Vec<(&'static str, App)> {
         ("health", with(&|app| app.screen = Screen::Health)),
         ("entry_good", with(&|app| drop(types(app, "acrosses up 61k via desktop,email every 1h")))),
         ("entry_bad", with(&|app| drop(types(app, "aaccross 61k once")))),
-        (
-            "form",
-            with(&|app| {
-                drop(types(app, "acrosses up 61k every 1h"));
-                press(app, KeyCode::F(2));
-            }),
-        ),
+        ("form", with(&|app| drop((types(app, "acrosses up 61k every 1h"), press(app, KeyCode::F(2)))))),
         ("help", with(&|app| drop(types(app, "?")))),
         ("find", with(&|app| drop(types(app, "/eth")))),
         ("explain", with(&|app| drop(types(app, "w")))),
         ("snooze", with(&|app| drop(types(app, "3z")))),
-        (
-            "line",
-            with(&|app| {
-                app.screen = Screen::Chart;
-                press(app, KeyCode::Tab);
-            }),
-        ),
-        (
-            "studies",
-            with(&|app| {
-                app.screen = Screen::Chart;
-                drop(types(app, "ciiiii"));
-            }),
-        ),
+        ("line", with(&|app| drop((types(app, "2"), press(app, KeyCode::Tab))))),
+        ("studies", with(&|app| drop(types(app, "2ciiiii")))),
         (
             "lost",
             with(&|app| {
@@ -547,6 +529,24 @@ fn the_crosshair_tells_the_values_of_its_bar() {
     assert!(shown.contains('┼'), "{shown}");
     let (app, shown) = charted(&[KeyCode::Left, KeyCode::Esc]);
     assert!(app.screen == Screen::Chart && !shown.contains('┼'), "Esc puts it away first");
+}
+
+#[test]
+fn the_chart_is_pulled_along_by_the_mouse_and_never_beyond_what_there_is() {
+    let (mut app, _) = charted(&[]);
+    let at = |kind, column| {
+        Message::Mouse(MouseEvent { kind, column, row: 10, modifiers: crossterm::event::KeyModifiers::NONE })
+    };
+    let columns: Vec<u16> = app.chart.plot.bars.iter().map(|(_, column)| *column).collect();
+    let (from, to) = (columns[columns.len() - 40], columns[columns.len() - 10]);
+    let (left, dragged) = (MouseButton::Left, MouseEventKind::Drag(MouseButton::Left));
+    fixture::feed(&mut app, [at(MouseEventKind::Down(left), from), at(dragged, to)]);
+    let back = app.chart.back;
+    assert!(back >= 30, "thirty bars back: {back}");
+    fixture::feed(&mut app, [at(dragged, from)]);
+    assert_eq!(app.chart.back, 0, "and on again");
+    fixture::feed(&mut app, [at(dragged, columns[0])]);
+    assert_eq!(app.chart.back, 0, "no further than the newest");
 }
 
 #[test]
