@@ -7,6 +7,7 @@ mod delivered;
 mod demo;
 mod edited;
 mod first_alert;
+mod heartbeat;
 mod lost_feed;
 pub(crate) mod recorded;
 mod reloaded;
