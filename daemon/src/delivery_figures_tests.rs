@@ -92,6 +92,7 @@ impl Line {
         let (trades, _nobody) = mpsc::channel(TRADES);
         let set = notify::ChannelSet::new(&config, clock.clone(), &notify::Hands::default()).expect("channels");
         let delivery = notify::Deps {
+            pulse: crate::pulse::Pulse::default(),
             store: store.clone(),
             channels: Arc::new(set),
             events: told.clone(),
@@ -104,6 +105,7 @@ impl Line {
         };
         let standing = store.alerts().await.expect("alerts");
         let evaluate = Evaluate {
+            beat: crate::pulse::Beat::default(),
             evaluator: Evaluator::restore(catalog.instruments().iter().cloned(), standing, Cut::default()),
             instruments: catalog.instruments().iter().map(|i| (i.symbol, i.clone())).collect(),
             batches: batches.clone(),
