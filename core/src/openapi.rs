@@ -8,7 +8,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         OneOf, RefOr, Schema,
-        schema::{ArrayBuilder, ObjectBuilder, Type},
+        schema::{AnyOf, ArrayBuilder, ObjectBuilder, Type},
     },
 };
 
@@ -144,7 +144,8 @@ impl ToSchema for Indicator {
 
 impl PartialSchema for Level {
     fn schema() -> RefOr<Schema> {
-        RefOr::T(Schema::OneOf(OneOf::builder().item(Price::schema()).item(Indicator::schema()).build()))
+        // Not one of: a schema cannot tell that no number is an indicator.
+        RefOr::T(Schema::AnyOf(AnyOf::builder().item(Price::schema()).item(Indicator::schema()).build()))
     }
 }
 
@@ -160,8 +161,8 @@ impl PartialSchema for Operand {
         let pair = ArrayBuilder::new().items(Symbol::schema()).min_items(Some(2)).max_items(Some(2)).build();
         let one = ObjectBuilder::new().property("price", Symbol::schema()).required("price").build();
         let two = ObjectBuilder::new().property("ratio", pair).required("ratio").build();
-        let symbol_or_indicator = OneOf::builder().item(Symbol::schema()).item(Indicator::schema()).build();
-        let items: RefOr<Schema> = RefOr::T(Schema::OneOf(symbol_or_indicator));
+        let symbol_or_indicator = AnyOf::builder().item(Symbol::schema()).item(Indicator::schema()).build();
+        let items: RefOr<Schema> = RefOr::T(Schema::AnyOf(symbol_or_indicator));
         let named = ArrayBuilder::new().items(items).min_items(Some(2)).max_items(Some(2)).build();
         let computed = ObjectBuilder::new().property("indicator", named).required("indicator").build();
         RefOr::T(Schema::OneOf(OneOf::builder().item(one).item(two).item(computed).build()))

@@ -181,6 +181,7 @@ impl From<AlertView> for AlertRow {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"symbol": "BTC", "condition": "above", "target_price": 60000})))]
 pub struct NewAlert {
     /// One line of the alert language.
     #[serde(default)]
@@ -243,6 +244,7 @@ pub struct NewAlert {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"expr": "BTC > 61k once"})))]
 pub struct AlertPatch {
     /// The whole alert anew, as one line.
     #[serde(default)]
@@ -325,6 +327,7 @@ pub struct SearchAnswer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"symbol": "WIF", "feed": "coingecko", "code": "dogwifcoin"})))]
 pub struct NewInstrument {
     /// Its name here.
     pub symbol: String,

@@ -92,7 +92,6 @@ impl Line {
         let (trades, _nobody) = mpsc::channel(TRADES);
         let set = notify::ChannelSet::new(&config, clock.clone(), &notify::Hands::default()).expect("channels");
         let delivery = notify::Deps {
-            pulse: crate::pulse::Pulse::default(),
             store: store.clone(),
             channels: Arc::new(set),
             events: told.clone(),
@@ -118,7 +117,6 @@ impl Line {
             notices: Arc::new(|_| {}),
             clock,
             metrics,
-            beat: crate::pulse::Pulse::default().part("evaluate"),
         };
         let tasks = vec![
             tokio::spawn(notify::run(recorded, delivery)),

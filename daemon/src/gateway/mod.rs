@@ -11,6 +11,7 @@ mod adding;
 #[cfg(test)]
 mod adding_tests;
 mod alerts;
+mod asyncapi;
 mod auth;
 #[cfg(test)]
 mod auth_tests;
@@ -36,6 +37,7 @@ mod own_account;
 #[cfg(test)]
 mod own_account_tests;
 mod prices;
+mod promises;
 mod sessions;
 #[cfg(test)]
 mod strangers_tests;

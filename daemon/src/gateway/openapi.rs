@@ -17,8 +17,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::Config;
 
 use super::{
-    Gateway, Name, accounts, adding, alerts, backtest, channel_settings, channels, error::ApiError, events, health,
-    instruments, own_account, prices, stream,
+    Gateway, Name, accounts, adding, alerts, asyncapi, backtest, channel_settings, channels, error::ApiError, events,
+    health, instruments, own_account, prices, promises, stream,
 };
 
 #[derive(OpenApi)]
@@ -57,14 +57,20 @@ impl Modify for Bearer {
 #[derive(Clone)]
 struct Document(Arc<str>);
 
+/// The text of the WebSocket's document.
+#[derive(Clone)]
+struct Messages(Arc<str>);
+
 /// Every path, and the document that describes them all.
 pub(crate) fn routes() -> Router<Arc<Gateway>> {
     let (router, document) = described();
-    let text = document.to_json().expect("the document holds text, numbers and lists alone");
+    let mut document = serde_json::to_value(document).expect("the document holds text, numbers and lists alone");
+    promises::complete(&mut document);
     router
         .route("/docs/", get(|| async { docs_file("index.html") }))
         .route("/docs/{file}", get(|name: Name| async move { docs_file(&name.0) }))
-        .layer(Extension(Document(text.into())))
+        .layer(Extension(Messages(asyncapi::document(&document).to_string().into())))
+        .layer(Extension(Document(document.to_string().into())))
 }
 
 pub(super) fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
@@ -99,6 +105,7 @@ pub(super) fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
         .routes(routes!(health::status))
         .routes(routes!(health::metrics))
         .routes(routes!(document))
+        .routes(routes!(messages))
         .routes(routes!(docs))
         .split_for_parts()
 }
@@ -107,6 +114,12 @@ pub(super) fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
 #[utoipa::path(get, path = "/openapi.json", tag = "health", responses((status = 200, body = serde_json::Value)))]
 async fn document(Extension(document): Extension<Document>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], document.0.to_string())
+}
+
+/// The messages of the WebSocket, for programs: `AsyncAPI` 3.0.
+#[utoipa::path(get, path = "/asyncapi.json", tag = "health", responses((status = 200, body = serde_json::Value)))]
+async fn messages(Extension(messages): Extension<Messages>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], messages.0.to_string())
 }
 
 /// This document as a page to read and try; works offline.
@@ -165,6 +178,7 @@ mod tests {
             ("/metrics", "get"),
             ("/docs", "get"),
             ("/openapi.json", "get"),
+            ("/asyncapi.json", "get"),
         ] {
             for method in methods.split(' ') {
                 assert!(json["paths"][path][method].is_object(), "{method} {path}");

@@ -37,6 +37,7 @@ fn table(alert: &str, delivery: &str, cursor: &str) -> Vec<(&'static str, &'stat
         row("get", "/metrics", Public),
         row("get", "/docs", Public),
         row("get", "/openapi.json", Public),
+        row("get", "/asyncapi.json", Public),
         row("get", "/alerts", Without),
         row("post", "/alerts", Shared),
         with("get", "/alerts/{id}", "{id}", alert, Hidden),

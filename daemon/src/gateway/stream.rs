@@ -68,7 +68,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Live prices, alert changes, firings and feeds, and commands, over a WebSocket.
 #[utoipa::path(get, path = "/prices/ws", tag = "prices", security(("token" = [])),
     description = "A WebSocket. The token may stand in `Authorization`, or as the subprotocol `bearer.TOKEN` beside `bellwether.v1`. \
-        The first message is `hello`, then `snapshot`; see docs/api.md for all messages.",
+        The first message is `hello`, then `snapshot`; /asyncapi.json and docs/websocket.md have all messages.",
     responses((status = 101, description = "The WebSocket is open"), (status = 401, body = Problem),
     (status = 403, body = Problem), (status = 426, body = Problem), (status = 503, body = Problem)))]
 pub(crate) async fn open(

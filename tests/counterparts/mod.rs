@@ -3,6 +3,8 @@
 //!
 //! All tests share one set of counterparts, so each has recipients and titles of its own and looks for those only.
 
+mod outside;
+
 use std::{
     collections::BTreeMap,
     fs,
