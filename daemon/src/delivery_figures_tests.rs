@@ -13,7 +13,7 @@ use std::{
 };
 
 use bellwether_core::{
-    alert::UserId,
+    alert::{AlertId, UserId},
     catalog::Catalog,
     config::Config,
     evaluator::{Cut, Evaluator},
@@ -255,9 +255,14 @@ async fn receiver() -> String {
     format!("http://{address}/hook")
 }
 
-/// Deliveries of the first channel of `line`, from the batch that fires them to the last one's receipt.
-async fn delivered(mut line: Line, count: u32) -> f64 {
-    let firings = (1..=count).map(firing).collect();
+/// Deliveries of the first channel of `line`, of so many alerts in turn, from the batch that fires them to the last one's receipt.
+async fn delivered(mut line: Line, count: u32, alerts: u32) -> f64 {
+    let firings = (0..count).map(|place| {
+        let mut firing = firing(place / alerts + 1);
+        firing.id.alert = AlertId(i64::from(place % alerts) + 1);
+        firing
+    });
+    let firings = firings.collect();
     let begun = Instant::now();
     line.batches.send(Batch { firings, ..Batch::default() }).await.expect("it lives");
     let sent = |event: &Event| matches!(event, Event::Delivery(d) if d.state == bellwether_core::delivery::DeliveryState::Sent);
@@ -278,7 +283,8 @@ async fn deliveries_to_a_webhook_beside_a_bare_client() {
     let channels = format!(
         "[user]\ndefault_channels = ['webhook']\n[channels.webhook.default]\nurl = '{url}'\nsecret = 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE='\nlimits = {UNLIMITED}\n"
     );
-    let ours = delivered(Line::start(&channels, &[]).await, POSTS).await;
+    let one = delivered(Line::start(&channels, &[]).await, POSTS, 1).await;
+    let many = delivered(Line::start(&channels, &[]).await, POSTS, 1_000).await;
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let body = serde_json::to_string(&firing(1)).expect("JSON");
     let begun = Instant::now();
@@ -288,8 +294,10 @@ async fn deliveries_to_a_webhook_beside_a_bare_client() {
     }
     let bare = a_second(POSTS as usize, begun.elapsed());
     say(&format!(
-        "deliveries to a webhook: {ours:.0} a second; a bare client, one after the other: {bare:.0}; ratio {:.2}",
-        ours / bare
+        "deliveries to a webhook: {one:.0} a second of one alert, {many:.0} of a thousand; a bare client, one after the other: {bare:.0}; \
+         ratios {:.2} and {:.2}",
+        one / bare,
+        many / bare
     ));
 }
 
@@ -338,7 +346,7 @@ async fn deliveries_to_a_mail_server_beside_a_bare_client() {
         let channels = format!(
             "[user]\ndefault_channels = ['email']\n[channels.email]\nhost = '127.0.0.1'\nport = {port}\ntls = 'none'\nfrom = 'me@example.org'\nchart = {chart}\nlimits = {UNLIMITED}\n"
         );
-        let ours = delivered(Line::start(&channels, &[]).await, MAILS).await;
+        let ours = delivered(Line::start(&channels, &[]).await, MAILS, 1).await;
         say(&format!("deliveries to a mail server, chart = {chart}: {ours:.0} a second"));
     }
     let mut socket = BufReader::new(TcpStream::connect(("127.0.0.1", port)).await.expect("connected"));

@@ -90,6 +90,8 @@ pub(crate) struct Outgoing {
     pub(crate) now: Timestamp,
     /// Whether its user called it urgent.
     pub(crate) urgent: bool,
+    /// What the channel said at an earlier attempt of who has got it ([`SendError::Partly`]).
+    pub(crate) taken_by: Option<String>,
     /// What it says.
     pub(crate) notification: Notification,
 }
@@ -105,6 +107,7 @@ impl Outgoing {
             fired: now,
             now,
             urgent: false,
+            taken_by: None,
             notification: Notification::message(kind, title, body, &key, now),
             key,
         }
@@ -126,6 +129,13 @@ pub(crate) enum SendError {
         /// What the other side asked for.
         after: Option<Span>,
         /// What went wrong.
+        source: BoxError,
+    },
+    /// Some of those it is for have got it, the others have not yet: worth another try, for them alone.
+    Partly {
+        /// Who has got it, at this and all earlier attempts, in the channel's own words: told to the next one.
+        taken_by: String,
+        /// What went wrong with the others.
         source: BoxError,
     },
     /// It may have been accepted; the next attempt finds that out before it sends again.
@@ -181,6 +191,7 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Retry { source, .. }
+            | Self::Partly { source, .. }
             | Self::Doubtful { source }
             | Self::Ambiguous { source }
             | Self::Permanent { source }
@@ -263,6 +274,7 @@ pub(super) fn word(result: &Result<Receipt, SendError>) -> &'static str {
     match result {
         Ok(_) => "sent",
         Err(SendError::Retry { .. }) => "retry",
+        Err(SendError::Partly { .. }) => "partly",
         Err(SendError::Doubtful { .. }) => "doubtful",
         Err(SendError::Ambiguous { .. }) => "ambiguous",
         Err(SendError::Permanent { .. }) => "permanent",

@@ -279,7 +279,7 @@ impl Email {
     }
 
     async fn deliver(&self, outgoing: &Outgoing, trace: &Trace) -> Result<Receipt, SendError> {
-        let to = self.progress.missing(&outgoing.key, &self.to);
+        let to = self.progress.missing(&outgoing.key, outgoing.taken_by.as_deref(), &self.to);
         let picture = self.picture(outgoing).await;
         let bytes = mail_message::format(outgoing, &self.from, &self.to, picture).map_err(SendError::permanent)?;
         let kept = if trace.wanted() { None } else { self.idle.take() };
@@ -315,8 +315,8 @@ impl Email {
             let answer = if troubles.is_empty() { answer } else { format!("{answer}; refused: {troubles}") };
             return Ok(Receipt { answer });
         }
-        self.progress.remember(&outgoing.key, said.taken);
-        Err(SendError::retry(format!("{answer}; not yet: {troubles}")))
+        let taken_by = self.progress.remember(&outgoing.key, outgoing.taken_by.as_deref(), said.taken);
+        Err(SendError::Partly { taken_by, source: format!("{answer}; not yet: {troubles}").into() })
     }
 
     async fn within_time(&self, message: &Outgoing, trace: &Trace) -> Result<Receipt, SendError> {

@@ -342,13 +342,19 @@ async fn each_recipient_has_a_fate_of_his_own() {
     let to = |names: &[&str]| names.iter().map(|n| format!("{n}@example.org")).collect();
     let channel = email(&Config { to: to(&["you", "full", "gone"]), ..config(port) }).expect("valid");
     let error = channel.send(&message("x", "y")).await.expect_err("one is missing");
-    assert!(matches!(error, SendError::Retry { .. }), "{error:?}");
+    assert!(matches!(&error, SendError::Partly { taken_by, .. } if taken_by == "you@example.org"), "{error:?}");
     let text = error.to_string();
     assert!(text.starts_with("250 2.0.0 queued as 4711; not yet: full@example.org: "), "{text}");
     assert!(text.contains("450") && text.contains("550"), "{text}");
     assert_eq!(word(&channel.send(&message("x", "y")).await), "retry");
     let told = |name: &str| lines.lock().expect("lock").iter().filter(|l| l.contains(&format!("TO:<{name}@"))).count();
     assert_eq!((told("you"), told("full")), (1, 2), "who has it does not get it again");
+    let restarted = email(&Config { to: to(&["you", "also", "full"]), ..config(port) }).expect("valid");
+    let noted = Outgoing { taken_by: Some("you@example.org".to_owned()), ..message("x", "y") };
+    let error = restarted.send(&noted).await.expect_err("one is missing");
+    let all = "also@example.org\nyou@example.org";
+    assert!(matches!(&error, SendError::Partly { taken_by, .. } if taken_by == all), "{error:?}");
+    assert_eq!((told("you"), told("also")), (1, 1), "nor after a restart");
 
     let (port, _) = server(KIND).await;
     let channel = email(&Config { to: to(&["you", "gone"]), ..config(port) }).expect("valid");

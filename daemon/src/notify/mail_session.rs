@@ -1,7 +1,7 @@
 //! One conversation with a mail server: recipient by recipient, and kept for the next message.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
     net::SocketAddr,
     pin::Pin,
@@ -80,25 +80,33 @@ pub(super) async fn send(
     Ok(said)
 }
 
-/// Who has got which message already, where not all have: the others get it at the next attempt, alone.
+/// Who has got which message already, where not all have: the others get it at the next attempt, alone. It is in the outbox too, one
+/// address a line, for the time after a restart; here it also stands while the disk takes nothing.
 #[derive(Default)]
 pub(super) struct Progress(Mutex<HashMap<String, Vec<Address>>>);
 
 impl Progress {
     /// Those who have not got the message `key`.
-    pub(super) fn missing(&self, key: &str, all: &[Mailbox]) -> Vec<Mailbox> {
+    pub(super) fn missing(&self, key: &str, noted: Option<&str>, all: &[Mailbox]) -> Vec<Mailbox> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let has = |to: &&Mailbox| known.get(key).is_some_and(|taken| taken.contains(&to.email));
+        let noted: Vec<&str> = noted.into_iter().flat_map(str::lines).collect();
+        let has = |to: &&Mailbox| {
+            known.get(key).is_some_and(|taken| taken.contains(&to.email)) || noted.contains(&to.email.as_ref())
+        };
         all.iter().filter(|to| !has(to)).cloned().collect()
     }
 
-    /// These have got it, too.
-    pub(super) fn remember(&self, key: &str, taken: Vec<Address>) {
+    /// These have got it, too. Gives all who have, for the outbox.
+    pub(super) fn remember(&self, key: &str, noted: Option<&str>, taken: Vec<Address>) -> String {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        known.entry(key.to_owned()).or_default().extend(taken);
+        let have = known.entry(key.to_owned()).or_default();
+        have.extend(taken);
+        let mut lines: BTreeSet<&str> = noted.into_iter().flat_map(str::lines).collect();
+        lines.extend(have.iter().map(AsRef::<str>::as_ref));
+        lines.into_iter().collect::<Vec<_>>().join("\n")
     }
 
     /// It is done with.

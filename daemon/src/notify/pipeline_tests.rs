@@ -312,6 +312,39 @@ async fn urgent_is_never_collected_and_has_three_messages_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn however_many_wait_each_says_what_for() {
+    let phone = Fake::limited("phone", vec![], |limits| {
+        limits.allowance = Allowance { burst: 1, refill: Span::from_seconds(3_600), daily: None };
+    });
+    let mut house = House::start(vec![Arc::clone(&phone)]);
+    house.fire((1..=501).map(|alert| firing(alert, 1, &[])).collect()).await;
+    house.delivery(DeliveryState::Sent).await;
+    waiting(&house, Waits::Limit, 500).await;
+    house.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_got_a_message_is_known_after_a_restart() {
+    let some = SendError::Partly { taken_by: "anne".to_owned(), source: "450 for bert".into() };
+    let mut house = House::start(vec![Fake::new("phone", vec![Play::Fail(some)])]);
+    house.fire(vec![firing(1, 1, &[]), firing(2, 1, &[])]).await;
+    house.delivery(DeliveryState::Retry).await;
+    house.delivery(DeliveryState::Sent).await;
+    let clock = house.clock.clone();
+    let folder = house.stop().await;
+    let store = open(&folder.path().join("data"));
+    let phone = Fake::new("phone", vec![]);
+    let mut house = House::governed(vec![Arc::clone(&phone)], folder, store, Span::ZERO, Policy::default(), clock);
+    house.clock.advance(Span::from_seconds(5));
+    assert_eq!(house.delivery(DeliveryState::Sent).await.attempts, 2);
+    assert_eq!(phone.seen()[0].taken_by.as_deref(), Some("anne"));
+    house.fire(vec![firing(1, 2, &[])]).await;
+    house.delivery(DeliveryState::Sent).await;
+    assert_eq!(phone.seen()[1].taken_by, None, "of another message nothing is known");
+    house.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_refills_no_limit_and_forgets_no_rest() {
     let narrow = |plays| {
         Fake::limited("phone", plays, |limits| {

@@ -331,7 +331,7 @@ impl Channel for Sms {
 fn worse(one: Option<SendError>, other: SendError) -> SendError {
     let rank = |error: &SendError| match error {
         SendError::Doubtful { .. } => 0,
-        SendError::Retry { .. } => 1,
+        SendError::Retry { .. } | SendError::Partly { .. } => 1,
         SendError::Refused { .. } => 2,
         SendError::Ambiguous { .. } => 3,
         SendError::Gone { .. } | SendError::Permanent { .. } => 4,

@@ -74,6 +74,8 @@ pub(super) struct Worker {
     refused: bool,
     /// What went wrong last.
     trouble: String,
+    /// By lane, for what and how far what waits has been told so: nothing is looked at twice for the same.
+    told: [Option<(Waits, (Timestamp, DeliveryId))>; 3],
 }
 
 /// What a restart must not forget of a channel (docs/reliability.md, P4).
@@ -105,6 +107,7 @@ impl Worker {
             closed_until: Timestamp::from_micros(i64::MIN),
             refused: false,
             trouble: String::new(),
+            told: [None; 3],
         }
     }
 
@@ -202,7 +205,7 @@ impl Worker {
         let mut next = Some(taken);
         while let Some(taken) = next {
             self.tell_taken(&taken).await;
-            next = self.attempt(taken.due).await;
+            next = self.attempt(taken.due, taken.had_by).await;
         }
         Ok(())
     }
@@ -257,10 +260,23 @@ impl Worker {
         }
     }
 
-    /// Says of the first that wait what for.
-    async fn mark(&self, lanes: Vec<Lane>, waits: Waits, now: Timestamp) -> Result<(), StoreError> {
-        for waiting in self.shared.store.mark(self.member.name().clone(), lanes, waits, now).await? {
-            self.publish(waiting).await;
+    /// Says of all that is due in these lanes what it waits for, in parts, so that a record in between need not wait for all of them.
+    async fn mark(&mut self, lanes: Vec<Lane>, waits: Waits, now: Timestamp) -> Result<(), StoreError> {
+        for lane in lanes {
+            let place = lane as usize;
+            let mut behind =
+                self.told[place].filter(|(told, last)| *told == waits && last.0 <= now).map(|(_, last)| last);
+            while !self.shared.stop.is_cancelled() {
+                let part = self.shared.store.mark(self.member.name().clone(), lane, waits, now, behind).await?;
+                behind = part.last;
+                self.told[place] = behind.map(|last| (waits, last));
+                for waiting in part.news {
+                    self.publish(waiting).await;
+                }
+                if part.whole {
+                    break;
+                }
+            }
         }
         Ok(())
     }
@@ -291,7 +307,7 @@ impl Worker {
     }
 
     /// One attempt, and what came of it. Gives the next message where it could be taken with that.
-    async fn attempt(&mut self, due: DueDelivery) -> Option<Taken> {
+    async fn attempt(&mut self, due: DueDelivery, taken_by: Option<String>) -> Option<Taken> {
         let DueDelivery { delivery, .. } = &due;
         let now = self.shared.clock.now();
         if let Health::Gone(trouble) = self.member.health() {
@@ -305,7 +321,7 @@ impl Worker {
             self.finish(delivery, Outcome::Dead { answer }, "dead").await;
             return None;
         }
-        let message = self.message(&due, now);
+        let message = Outgoing { taken_by, ..self.message(&due, now) };
         self.beat.busy(Duration::from(self.member.limits.deadline) + SLACK);
         let began = tokio::time::Instant::now();
         let answer = self.member.send(&message).await;
@@ -354,6 +370,7 @@ impl Worker {
             fired: firing.received,
             now,
             urgent: delivery.urgent,
+            taken_by: None,
             notification,
             key,
         }
@@ -365,6 +382,11 @@ impl Worker {
         self.trouble.clone_from(&answer);
         tracing::warn!(channel = %self.member.name(), delivery = %delivery.id, attempt = delivery.attempts, "{answer}");
         self.refused = false;
+        if let SendError::Partly { taken_by, .. } = &error
+            && let Err(error) = self.shared.store.note_taken_by(delivery.id, taken_by.clone()).await
+        {
+            tracing::warn!(delivery = %delivery.id, "who has got it is not noted, after a restart all get it again: {error}");
+        }
         let (outcome, status) = match error {
             SendError::Permanent { .. } => {
                 self.failures = 0;
@@ -377,6 +399,7 @@ impl Worker {
             }
             SendError::Ambiguous { .. } => (Outcome::Unknown { answer }, "unknown"),
             SendError::Retry { after, .. } => self.again(delivery, after, false, answer),
+            SendError::Partly { .. } => self.again(delivery, None, false, answer),
             SendError::Doubtful { .. } => self.again(delivery, None, true, answer),
             SendError::Refused { .. } => {
                 self.failures = self.failures.max(DOWN - 1);

@@ -182,6 +182,19 @@ pub(crate) struct Taken {
     pub(crate) due: DueDelivery,
     /// The newest of those that became part of it just now, as many as a board holds.
     pub(crate) merged: Vec<Delivery>,
+    /// Who of those it is for has got it at an earlier attempt, in the channel's own words.
+    pub(crate) had_by: Option<String>,
+}
+
+/// A part of what waits in a lane, and now says what for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Marked {
+    /// Those to which that is news.
+    pub(crate) news: Vec<Delivery>,
+    /// Whether nothing is left behind this part.
+    pub(crate) whole: bool,
+    /// Where it ended: when its last delivery was due, and which it is.
+    pub(crate) last: Option<(Timestamp, DeliveryId)>,
 }
 
 /// Somebody who may log in.
@@ -382,15 +395,22 @@ impl Store {
         self.database.read(move |db| lanes::next_due(db, &channel)).await
     }
 
-    /// Notes what the first deliveries that are due wait for. It is there to be read; it holds nothing.
+    /// Notes what the deliveries of a lane that are due wait for, a part of them at a time: those behind the place where the part
+    /// before ended. It is there to be read; it holds nothing.
     pub(crate) async fn mark(
         &self,
         channel: ChannelName,
-        lanes: Vec<Lane>,
+        lane: Lane,
         waits: Waits,
         now: Timestamp,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        self.database.write(Durability::Relaxed, move |db| lanes::mark(db, &channel, &lanes, waits, now)).await
+        behind: Option<(Timestamp, DeliveryId)>,
+    ) -> Result<Marked, StoreError> {
+        self.database.write(Durability::Relaxed, move |db| lanes::mark(db, &channel, lane, waits, now, behind)).await
+    }
+
+    /// Notes who has got the message of a delivery already, for its next attempt.
+    pub(crate) async fn note_taken_by(&self, id: DeliveryId, taken_by: String) -> Result<(), StoreError> {
+        self.database.write(Durability::Relaxed, move |db| lanes::note_taken_by(db, id, &taken_by)).await
     }
 
     /// Holds what is due and not urgent until the end of the quiet hours; its time runs from then on.

@@ -8,7 +8,7 @@ use bellwether_core::{
     protocol::{EventView, Page},
     time::Timestamp,
 };
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 use super::{
     super::cursor::{Cursor, Listing},
@@ -16,20 +16,29 @@ use super::{
     outbox::{self, COLUMNS},
 };
 
-/// Firings from the newest: owner, place, limit, perhaps alert.
-pub(super) fn firings_sql(of_one_alert: bool) -> String {
-    let of_alert = if of_one_alert { "AND alert = ?4" } else { "" };
-    format!(
-        "SELECT firing, time, received, place FROM firings WHERE owner = ?1 AND place < ?2 {of_alert} \
-         ORDER BY place DESC LIMIT ?3"
-    )
+/// Firings from the newest: owner, place, limit.
+pub(super) fn firings_sql() -> String {
+    "SELECT firing, time, received, place FROM firings WHERE owner = ?1 AND place < ?2 ORDER BY place DESC LIMIT ?3"
+        .to_owned()
 }
 
-/// Deliveries from the newest: owner, number, limit, perhaps state.
-pub(super) fn deliveries_sql(in_one_state: bool) -> String {
-    let in_state = if in_one_state { "AND d.state = ?4" } else { "" };
+/// Firings of one alert from the newest: owner, alert, version, number, limit. They are recorded in the order of versions and numbers.
+pub(super) fn firings_of_alert_sql() -> String {
+    "SELECT firing, time, received, place FROM firings WHERE owner = ?1 AND alert = ?2 AND (version, number) < (?3, ?4) \
+     ORDER BY version DESC, number DESC LIMIT ?5"
+        .to_owned()
+}
+
+/// Deliveries from the newest: owner, number, limit. What was accepted is most of all there is, and found among all; what is open is
+/// found among what is open, however long the past.
+pub(super) fn deliveries_sql(state: Option<DeliveryState>) -> String {
+    let (index, in_state) = match state {
+        None => ("", String::new()),
+        Some(state) if state.is_final() => ("", format!("AND d.state = '{state}'")),
+        Some(state) => ("INDEXED BY deliveries_open", format!("AND d.finished IS NULL AND d.state = '{state}'")),
+    };
     format!(
-        "SELECT {COLUMNS} FROM deliveries d JOIN firings f ON f.place = d.firing \
+        "SELECT {COLUMNS} FROM deliveries d {index} JOIN firings f ON f.place = d.firing \
          WHERE d.owner = ?1 AND d.id < ?2 {in_state} ORDER BY d.id DESC LIMIT ?3"
     )
 }
@@ -43,20 +52,28 @@ pub(in crate::store) fn firings(
     before: i64,
     limit: u32,
 ) -> Result<Page<EventView>> {
-    let mut parameters: Vec<&dyn ToSql> = vec![&owner.0, &before];
     let more = limit + 1;
-    parameters.push(&more);
-    if let Some(alert) = &alert {
-        parameters.push(&alert.0);
-    }
-    let mut statement = db.prepare_cached(&firings_sql(alert.is_some()))?;
-    let mut rows = statement.query(&parameters[..])?;
+    let (sql, parameters) = match alert {
+        None => (firings_sql(), vec![owner.0, before, more.into()]),
+        Some(alert) => {
+            let (version, number) = if before == i64::MAX { (i64::MAX, i64::MAX) } else { identity(db, before)? };
+            (firings_of_alert_sql(), vec![owner.0, alert.0, version, number, more.into()])
+        }
+    };
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(parameters))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let place: i64 = row.get(3)?;
         found.push((place, EventView { firing: read_firing(row, 0)?, deliveries: deliveries_of(db, place)? }));
     }
     Ok(page(listing, found, limit))
+}
+
+/// Version and number of the firing in this place; before all others where it is gone.
+fn identity(db: &Connection, place: i64) -> Result<(i64, i64)> {
+    let mut statement = db.prepare_cached("SELECT version, number FROM firings WHERE place = ?1")?;
+    Ok(statement.query_row([place], |row| Ok((row.get(0)?, row.get(1)?))).optional()?.unwrap_or_default())
 }
 
 /// A page of deliveries.
@@ -68,13 +85,8 @@ pub(in crate::store) fn deliveries(
     before: i64,
     limit: u32,
 ) -> Result<Page<Delivery>> {
-    let (more, word) = (limit + 1, state.map(DeliveryState::as_str));
-    let mut parameters: Vec<&dyn ToSql> = vec![&owner.0, &before, &more];
-    if let Some(word) = &word {
-        parameters.push(word);
-    }
-    let mut statement = db.prepare_cached(&deliveries_sql(state.is_some()))?;
-    let rows = statement.query_map(&parameters[..], outbox::read)?;
+    let mut statement = db.prepare_cached(&deliveries_sql(state))?;
+    let rows = statement.query_map(params![owner.0, before, limit + 1], outbox::read)?;
     let found = rows.map(|delivery| delivery.map(|d| (d.id.0, d))).collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(page(listing, found, limit))
 }

@@ -17,15 +17,15 @@ use bellwether_core::{
 use rusqlite::{Connection, OptionalExtension as _, Params, params};
 
 use super::{
-    super::{Lane, Take, Taken},
+    super::{Lane, Marked, Take, Taken},
     Result, StoreError, from_json,
     history::read_firing,
     outbox::{COLUMN_COUNT, COLUMNS, read},
     to_json,
 };
 
-/// How many of the first waiting rows are told why they wait.
-const MARKED: u32 = 200;
+/// How many waiting rows are told at once why they wait.
+const MARKED: usize = 200;
 
 /// That nothing earlier of its alert is under way on the channel of a delivery `d`. Later steps of an escalation hold up nothing,
 /// and neither does what `d` itself carries: it goes with it.
@@ -101,7 +101,9 @@ pub(in crate::store) fn take(db: &Connection, channel: &ChannelName, take: &Take
         remember_channel(db, channel, memory)?;
     }
     let merged = if count > 1 { members(db, DeliveryId(carrier))? } else { Vec::new() };
-    Ok(Some(Taken { due: due(db, carrier)?, merged }))
+    let had_by =
+        db.prepare_cached("SELECT taken_by FROM deliveries WHERE id = ?1")?.query_row([carrier], |row| row.get(0))?;
+    Ok(Some(Taken { due: due(db, carrier)?, merged, had_by }))
 }
 
 /// A delivery with what it says.
@@ -200,27 +202,31 @@ pub(super) fn share_fate(
     Ok(())
 }
 
-/// Notes why the first due rows of these lanes wait. Gives those to which that is news.
+/// Notes why the next due rows of a lane wait, behind the place where the part before ended.
 pub(in crate::store) fn mark(
     db: &Connection,
     channel: &ChannelName,
-    lanes: &[Lane],
+    lane: Lane,
     waits: Waits,
     now: Timestamp,
-) -> Result<Vec<Delivery>> {
+    behind: Option<(Timestamp, DeliveryId)>,
+) -> Result<Marked> {
+    let (at, id) = behind.map_or((i64::MIN, i64::MIN), |(at, id)| (at.as_micros(), id.0));
+    let sql = "SELECT next_attempt, id FROM deliveries WHERE channel = ?1 AND lane = ?2 AND state IN ('queued', 'retry') \
+         AND next_attempt <= ?3 AND (next_attempt, id) > (?4, ?5) ORDER BY next_attempt, id LIMIT ?6";
+    let mut statement = db.prepare_cached(sql)?;
+    let parameters = params![channel.as_str(), lane.number(), now.as_micros(), at, id, limit(MARKED)];
+    let rows =
+        statement.query_map(parameters, |row| Ok((Timestamp::from_micros(row.get(0)?), DeliveryId(row.get(1)?))))?;
+    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut update = db.prepare_cached("UPDATE deliveries SET waits = ?2 WHERE id = ?1 AND waits IS NOT ?2")?;
     let mut news = Vec::new();
-    for lane in lanes {
-        let sql = "UPDATE deliveries SET waits = ?4 WHERE id IN (SELECT id FROM deliveries WHERE channel = ?1 AND lane = ?2 \
-             AND state IN ('queued', 'retry') AND next_attempt <= ?3 ORDER BY next_attempt, id LIMIT ?5) \
-             AND waits IS NOT ?4 RETURNING id";
-        let mut statement = db.prepare_cached(sql)?;
-        let parameters = params![channel.as_str(), lane.number(), now.as_micros(), waits.as_str(), MARKED];
-        let ids = statement.query_map(parameters, |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
-        for id in ids {
-            news.extend(find(db, "d.id = ?1", [id])?);
+    for (_, id) in &rows {
+        if update.execute(params![id.0, waits.as_str()])? > 0 {
+            news.extend(find(db, "d.id = ?1", [id.0])?);
         }
     }
-    Ok(news)
+    Ok(Marked { news, whole: rows.len() < MARKED, last: rows.last().copied().or(behind) })
 }
 
 /// Holds what is due and not urgent. Gives the newest of what is held now.
@@ -316,6 +322,12 @@ pub(super) fn flow(db: &Connection, channel: &ChannelName) -> Result<Flow> {
 pub(super) fn put_flow(db: &Connection, channel: &ChannelName, flow: &Flow) -> Result<()> {
     let sql = "INSERT INTO channel_states (channel, flow) VALUES (?1, ?2) ON CONFLICT (channel) DO UPDATE SET flow = excluded.flow";
     db.prepare_cached(sql)?.execute(params![channel.as_str(), to_json(flow)?])?;
+    Ok(())
+}
+
+/// Notes who has got the message of a delivery already.
+pub(in crate::store) fn note_taken_by(db: &Connection, id: DeliveryId, taken_by: &str) -> Result<()> {
+    db.prepare_cached("UPDATE deliveries SET taken_by = ?2 WHERE id = ?1")?.execute(params![id.0, taken_by])?;
     Ok(())
 }
 

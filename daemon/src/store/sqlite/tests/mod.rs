@@ -330,6 +330,51 @@ async fn the_end_of_one_message_and_the_start_of_the_next_are_one_commit() {
 }
 
 #[tokio::test]
+async fn a_firing_writes_few_pages_and_its_message_no_more() {
+    let folder = folder();
+    let store = open(&folder);
+    let alert = one_alert(&store).await;
+    for number in 1..=200 {
+        fire(&store, firing(&alert, number, at(1)), &[email()], at(1)).await;
+    }
+    let written = || {
+        let journal = folder.path().join(format!("{DATABASE_FILE}-wal"));
+        // As its format says: a head of 32 bytes, then pages of 4,096 with a head of 24.
+        fs::metadata(journal).map_or(0, |meta| meta.len().saturating_sub(32) / (4_096 + 24))
+    };
+    let start =
+        || on_writer(&store, |db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())).expect("cut"));
+    let mut pages: [Vec<u64>; 3] = Default::default();
+    for number in 201..=220 {
+        start().await;
+        let event = firing(&alert, number, at(1));
+        let routes = if number % 2 == 0 { vec![Route::new(event.id, email())] } else { Vec::new() };
+        let place = routes.len();
+        let cut = cut(&[&alert], &["BTC"]);
+        store
+            .record(Record { firings: vec![event], routes, cut, now: at(1), ..Record::default() })
+            .await
+            .expect("recorded");
+        pages[place].push(written());
+    }
+    let take = || Take { lane: Lane::Fresh, grouping: Grouping::OFF, memory: Some("spent".to_owned()), now: at(2) };
+    let mut id = store.take(email(), take()).await.expect("taken").expect("due").due.delivery.id;
+    for _ in 0..20 {
+        start().await;
+        let sent = Outcome::Sent { answer: "250 ok".to_owned() };
+        let (_, next) = store.finish_and_take(id, sent, at(2), move |_| Some(take())).await.expect("done");
+        id = next.expect("the next").due.delivery.id;
+        pages[2].push(written());
+    }
+    // In the middle: now and then a page is full and becomes two.
+    let limits = [("a firing", 3), ("one with a delivery", 9), ("the end of a message and the start of the next", 4)];
+    for ((what, limit), mut pages) in limits.into_iter().zip(pages) {
+        pages.sort_unstable();
+        assert!(pages[pages.len() / 2] <= limit, "{what}: {pages:?}");
+    }
+}
+
+#[tokio::test]
 async fn long_queues_and_histories_are_read_by_their_indexes() {
     let folder = folder();
     let store = open(&folder);
@@ -340,10 +385,14 @@ async fn long_queues_and_histories_are_read_by_their_indexes() {
             (lanes::first_sql(), "deliveries_due"),
             (lanes::next_due_sql(), "deliveries_due"),
             (lanes::collected_sql(), "deliveries_ahead"),
-            (history::firings_sql(false), "firings_by_owner"),
-            (history::firings_sql(true), "firings_by_alert"),
-            (history::deliveries_sql(false), "deliveries_by_owner"),
-            (history::deliveries_sql(true), "deliveries_by_state"),
+            (history::firings_sql(), "firings_by_owner"),
+            (history::firings_of_alert_sql(), "sqlite_autoindex_firings_1"),
+            (history::deliveries_sql(None), "deliveries_by_owner"),
+            (history::deliveries_sql(Some(DeliveryState::Sent)), "deliveries_by_owner"),
+            (history::deliveries_sql(Some(DeliveryState::Dead)), "deliveries_ended"),
+            (history::deliveries_sql(Some(DeliveryState::Unknown)), "deliveries_ended"),
+            (history::deliveries_sql(Some(DeliveryState::Merged)), "deliveries_ended"),
+            (history::deliveries_sql(Some(DeliveryState::Cancelled)), "deliveries_ended"),
         ] {
             let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect(&sql);
             let count = statement.parameter_count();
@@ -351,6 +400,14 @@ async fn long_queues_and_histories_are_read_by_their_indexes() {
             let plan = steps.expect("a plan").collect::<Result<Vec<_>, _>>().expect("a plan").join("; ");
             assert!(plan.contains(index), "{sql}: {plan}");
             assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        }
+        // What is open is sorted, but nothing else is looked at.
+        for state in [DeliveryState::Queued, DeliveryState::Sending, DeliveryState::Retry] {
+            let sql = history::deliveries_sql(Some(state));
+            let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect(&sql);
+            let steps = statement.query_map([1, 1, 1], |row| row.get::<_, String>(3)).expect("a plan");
+            let plan = steps.collect::<Result<Vec<_>, _>>().expect("a plan").join("; ");
+            assert!(plan.contains("USING INDEX deliveries_open"), "{sql}: {plan}");
         }
     })
     .await;
