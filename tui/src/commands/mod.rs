@@ -12,6 +12,7 @@ mod login;
 mod notify;
 mod prices;
 mod settings;
+mod transfer;
 mod watch;
 
 use std::future::Future;
@@ -47,6 +48,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Notify(Notify::List)) => wait(notify::list(&global)),
         Some(Command::Config(ConfigCommand::Example)) => settings::example(),
         Some(Command::Config(ConfigCommand::Check)) => settings::check(&global),
+        Some(Command::Export { format }) => wait(transfer::export(&global, format)),
+        Some(Command::Import { file }) => wait(transfer::import(&global, &file)),
         Some(Command::Backup { file }) => backup::back_up(&global, &file),
         Some(Command::Restore { file }) => backup::restore(&global, &file),
         Some(Command::Config(ConfigCommand::Keys)) => settings::keys(&global),
