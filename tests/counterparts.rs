@@ -455,3 +455,24 @@ async fn every_panel_of_the_dashboard_shows_a_real_run_and_the_alarms_ring_when_
     trades.abort();
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_lives_under_a_real_systemd() {
+    if std::env::var_os("BELLWETHER_COUNTERPARTS").is_none() {
+        return;
+    }
+    let scripts = crate::harness::root().join("tests/counterparts");
+    // Not below /tmp or /var/tmp: the unit has its own.
+    let folder = tempfile::tempdir_in("/var/cache").expect("a folder");
+    let journey = tokio::process::Command::new(scripts.join("systemd"))
+        .arg("run")
+        .arg(folder.path().join("manager"))
+        .arg(scripts.join("service_journey"))
+        .arg(crate::harness::lab::PROGRAM)
+        .output()
+        .await
+        .expect("the script");
+    let said = String::from_utf8_lossy(&journey.stdout);
+    assert!(journey.status.success(), "{said}\n{}", String::from_utf8_lossy(&journey.stderr));
+    assert!(said.contains("removed, the data are there"), "{said}");
+}

@@ -8,11 +8,14 @@ mod cli;
 mod concurrent;
 mod counterparts;
 mod crash;
+mod doctor;
 mod harness;
 mod hostile;
 mod journeys;
 mod layers;
 mod scenarios;
+mod service;
+mod shell;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -55,12 +55,15 @@ use crate::{
     notify, past,
     presence::Presence,
     provider::{Priority, Providers},
+    pulse::{self, Beat, Pulse},
     record,
     recording::Recording,
     search::Search,
     store::Store,
 };
 
+/// What the evaluator is called where it is said which part stands still.
+const EVALUATE: &str = "evaluate";
 /// Where the daemon listens when nothing says otherwise.
 const PORT: u16 = 8000;
 /// How much of the past a simulated market is given for its charts, in minutes; before the last [`FINE_PAST`] of these, one bar
@@ -99,6 +102,7 @@ pub struct Running {
     store: Store,
     presence: Presence,
     renew: Arc<Notify>,
+    pulse: Pulse,
 }
 
 /// Says what is wrong with settings that can only be judged by those who use them, without starting anything.
@@ -171,6 +175,10 @@ impl Daemon {
         let hands = hands(Arc::clone(&commands), store.clone(), clock.clone());
         let channels = Arc::new(notify::ChannelSet::new(&config, clock.clone(), &hands)?);
         let health = notify::StoreHealth::default();
+        let pulse = Pulse::default();
+        let waiting = health.clone();
+        // While the disk refuses, evaluation waits behind it: that is told, and another start would not help.
+        pulse.excuse(move |part| part == EVALUATE && waiting.trouble().is_some());
         let delivery = notify::Deps {
             store: store.clone(),
             channels: Arc::clone(&channels),
@@ -194,6 +202,7 @@ impl Daemon {
                 steps: config.user.escalation.clone(),
             },
             health: health.clone(),
+            pulse: pulse.clone(),
         };
         let by_hand = notify::ByHand {
             store: store.clone(),
@@ -229,11 +238,18 @@ impl Daemon {
             days: days.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            beat: pulse.part(EVALUATE),
         };
         roles.spawn(async move { ("evaluate", evaluate.run(ticks, changes).await) });
 
         let recorder = record::run(trades, store.clone(), hub.clone(), clock.clone(), config.data.keep_bars);
         roles.spawn(async move { ("record", recorder.await) });
+
+        let asked = ask_store(store.clone(), pulse.part("store"), stop.clone());
+        roles.spawn(async move {
+            asked.await;
+            ("store", Ok(()))
+        });
 
         if !simulated {
             let backups = backup::daily(data.clone(), config.data.backups, clock.clone(), stop.clone());
@@ -347,7 +363,7 @@ impl Daemon {
             token,
         };
         presence.announce(&runtime, &file)?;
-        Ok(Running { file, address, stop, roles, hub: hub_task, store, presence, renew })
+        Ok(Running { file, address, stop, roles, hub: hub_task, store, presence, renew, pulse })
     }
 }
 
@@ -360,6 +376,11 @@ impl Running {
     /// The address it listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether its parts turn, for a watchdog.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Waits until the instruments have changed: then the daemon is to be stopped and started again with the same options, which
@@ -394,6 +415,19 @@ impl Running {
         drop(self.hub.await);
         self.store.close().await;
         trouble.map_or(Ok(()), Err)
+    }
+}
+
+/// Asks the store again and again: an answer shows that its threads turn.
+async fn ask_store(store: Store, beat: Beat, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if store.answers().await.is_ok() {
+            beat.turn();
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(pulse::TURN) => {}
+        }
     }
 }
 

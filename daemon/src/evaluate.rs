@@ -29,6 +29,7 @@ use crate::{
     history::Days,
     links::{Batch, Batches, Change, Events, Notice, Notices, Observation, Using},
     metrics::Metrics,
+    pulse::Beat,
     record::Trade,
     recording::Recorder,
 };
@@ -62,6 +63,8 @@ pub(crate) struct Evaluate {
     pub(crate) clock: Clock,
     /// The figures.
     pub(crate) metrics: Metrics,
+    /// Shows that it turns.
+    pub(crate) beat: Beat,
 }
 
 /// What clients were last told of an alert, and when that will change by itself.
@@ -105,6 +108,7 @@ impl Evaluate {
         let mut effects = Effects::default();
         let mut instead = HashMap::new();
         while feeding || changing {
+            self.beat.turn();
             tokio::select! {
                 biased;
                 change = changes.recv(), if changing => match change {

@@ -1,7 +1,7 @@
 //! What the task does beyond the evaluator: feeds in use, splits, what was missed.
 
 use super::*;
-use crate::links::Setup;
+use crate::{links::Setup, pulse::Pulse};
 use bellwether_core::instrument::FeedId;
 
 #[test]
@@ -19,6 +19,7 @@ struct Rig {
     events: mpsc::Receiver<Event>,
     watched: watch::Receiver<Arc<BTreeSet<Symbol>>>,
     notices: mpsc::UnboundedReceiver<Notice>,
+    pulse: Pulse,
 }
 
 const NOW: Timestamp = Timestamp::from_seconds(1_795_300_000);
@@ -41,7 +42,9 @@ impl Rig {
         let (watched_tx, watched) = watch::channel(Arc::default());
         let (notices_tx, notices) = mpsc::unbounded_channel();
         let instrument = Instrument::unlisted(symbol());
+        let pulse = Pulse::default();
         let evaluate = Evaluate {
+            beat: pulse.part("evaluate"),
             evaluator: Evaluator::new([instrument.clone()]),
             instruments: HashMap::from([(symbol(), instrument)]),
             batches: batches_tx,
@@ -56,7 +59,7 @@ impl Rig {
             metrics: Metrics::new(),
         };
         tokio::spawn(evaluate.run(observations_rx, changes_rx));
-        Self { observations, changes, batches, events, watched, notices }
+        Self { observations, changes, batches, events, watched, notices, pulse }
     }
 
     async fn add(&self, line: &str) {
@@ -172,4 +175,30 @@ async fn what_was_missed_fires_late() {
     let firing = rig.batch().await.firings.remove(0);
     assert!(firing.late, "found in candles");
     assert_eq!(firing.price, Some(price("103")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_evaluator_that_stands_still_is_noticed_within_the_watchdogs_period() {
+    let mut rig = Rig::new();
+    let mut watch = rig.pulse.watch();
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(watch.still().is_empty(), "it turns although nothing happens");
+    }
+    // Nobody takes its news any more: it waits for ever.
+    for second in 0..100 {
+        let price = if second % 2 == 0 { "99" } else { "101" };
+        if rig.observations.try_send(tick(second, price, FeedId::Coinbase)).is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    drop(watch.still());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(watch.still(), ["evaluate"]);
+    while rig.events.try_recv().is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(watch.still().is_empty(), "and it turns again");
 }

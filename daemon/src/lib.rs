@@ -15,8 +15,9 @@ mod backup;
 mod clock;
 mod daemon;
 #[cfg(test)]
-mod delivery_figures;
+mod delivery_figures_tests;
 mod evaluate;
+mod examine;
 mod gateway;
 mod history;
 mod ingest;
@@ -26,6 +27,7 @@ mod notify;
 mod past;
 mod presence;
 mod provider;
+mod pulse;
 mod record;
 mod recording;
 #[cfg(test)]
@@ -35,7 +37,9 @@ mod store;
 
 pub use backup::{back_up, restore};
 pub use daemon::{Daemon, Options, Running, check};
+pub use examine::{channels as examine_channels, database as examine_database, test_channel};
 pub use presence::PresenceError;
+pub use pulse::{Pulse, PulseWatch};
 
 /// The streams' parsers, for this crate's benchmark and nothing else.
 #[doc(hidden)]

@@ -73,6 +73,7 @@ impl Life {
         config.channels.desktop.enabled = false;
         let metrics = Metrics::new();
         let delivery = notify::Deps {
+            pulse: crate::pulse::Pulse::default(),
             store: store.clone(),
             channels: Arc::new(
                 notify::ChannelSet::new(&config, clock.clone(), &notify::Hands::default()).expect("no channels"),
@@ -85,6 +86,7 @@ impl Life {
             policy: notify::Policy::default(),
         };
         let evaluate = Evaluate {
+            beat: crate::pulse::Beat::default(),
             evaluator: Evaluator::restore(instruments.iter().cloned(), alerts, memory),
             instruments: instruments.iter().map(|i| (i.symbol, i.clone())).collect(),
             batches,

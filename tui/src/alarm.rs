@@ -5,39 +5,33 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use bellwether_core::config::Dashboard;
-
-/// The bell and the sound.
-#[derive(Debug)]
+/// The sound that is being played.
+#[derive(Debug, Default)]
 pub struct Alarm {
-    bell: bool,
-    sound: Option<Vec<String>>,
-    /// The sound that is being played.
     playing: Option<Child>,
 }
 
 impl Alarm {
-    /// What the configuration asks for; `BELLWETHER_BELL` (`1`, `0`) says otherwise of the bell. `get` looks a variable up.
-    pub fn new(config: &Dashboard, get: impl Fn(&str) -> Option<String>) -> Self {
-        let bell = match get("BELLWETHER_BELL") {
-            Some(said) => !["", "0", "false"].contains(&said.as_str()),
-            None => config.bell,
-        };
-        Self { bell, sound: config.sound.clone().filter(|program| !program.is_empty()), playing: None }
-    }
-
-    /// Rings by `bell`, and begins the sound unless it is still playing: a storm is one sound. A program that cannot be started is no reason to
-    /// disturb the screen.
-    pub fn ring(&mut self, bell: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    /// Rings where `bell` is on, by `ring`, and begins the sound, a program with its arguments, unless one is still playing: a storm is one
+    /// sound. A program that cannot be started is no reason to disturb the screen.
+    ///
+    /// # Errors
+    /// Those of `ring`.
+    pub fn ring(
+        &mut self,
+        bell: bool,
+        sound: Option<&[String]>,
+        ring: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
         let playing = self.playing.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)));
-        if let Some([program, arguments @ ..]) = self.sound.as_deref()
+        if let Some([program, arguments @ ..]) = sound
             && !playing
         {
             let mut command = Command::new(program);
             command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             self.playing = command.spawn().ok();
         }
-        if self.bell { bell() } else { Ok(()) }
+        if bell { ring() } else { Ok(()) }
     }
 }
 
@@ -45,50 +39,26 @@ impl Alarm {
 mod tests {
     use super::*;
 
-    fn alarm(bell: bool, sound: Option<&[&str]>, variable: Option<&str>) -> Alarm {
-        let sound = sound.map(|words| words.iter().map(|word| (*word).to_owned()).collect());
-        Alarm::new(&Dashboard { bell, sound, ..Dashboard::default() }, |_| variable.map(str::to_owned))
-    }
-
-    #[test]
-    fn the_bell_is_as_configured_unless_the_variable_says_otherwise() {
-        for (configured, variable, expected) in [
-            (false, None, false),
-            (true, None, true),
-            (true, Some("0"), false),
-            (true, Some(""), false),
-            (false, Some("1"), true),
-        ] {
-            let mut rung = false;
-            let mut alarm = alarm(configured, None, variable);
-            alarm
-                .ring(|| {
-                    rung = true;
-                    Ok(())
-                })
-                .expect("rung");
-            assert_eq!(rung, expected, "{configured} {variable:?}");
-        }
+    fn program(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
     }
 
     #[test]
     fn a_sound_is_played_once_at_a_time_and_a_missing_program_disturbs_nobody() {
-        let mut long = alarm(false, Some(&["sleep", "600"]), None);
-        long.ring(|| unreachable!("no bell")).expect("begun");
-        let first = long.playing.as_ref().map(Child::id);
-        long.ring(|| unreachable!("no bell")).expect("goes on");
-        assert!(first.is_some() && long.playing.as_ref().map(Child::id) == first);
-        long.playing.take().expect("playing").kill().expect("stopped");
+        let (mut alarm, sleep) = (Alarm::default(), program(&["sleep", "600"]));
+        alarm.ring(false, Some(&sleep), || unreachable!("no bell")).expect("begun");
+        let first = alarm.playing.as_ref().map(Child::id);
+        alarm.ring(false, Some(&sleep), || unreachable!("no bell")).expect("goes on");
+        assert!(first.is_some() && alarm.playing.as_ref().map(Child::id) == first);
+        alarm.playing.take().expect("playing").kill().expect("stopped");
 
-        let mut missing = alarm(true, Some(&["/nowhere/at/all"]), None);
-        let mut rung = false;
-        missing
-            .ring(|| {
-                rung = true;
-                Ok(())
-            })
-            .expect("the bell all the same");
-        assert!(rung && missing.playing.is_none());
-        assert!(alarm(false, Some(&[]), None).sound.is_none());
+        let mut heard = false;
+        let bell = || {
+            heard = true;
+            Ok(())
+        };
+        alarm.ring(true, Some(&program(&["/nowhere/at/all"])), bell).expect("the bell all the same");
+        assert!(heard && alarm.playing.is_none());
+        alarm.ring(false, Some(&[]), || unreachable!("no bell")).expect("nothing");
     }
 }

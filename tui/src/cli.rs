@@ -3,8 +3,11 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use bellwether_core::{config::Speed, instrument::FeedId, time::Span};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use jiff::tz::TimeZone;
+
+use crate::completing;
 
 /// Price alerts that never miss.
 ///
@@ -12,17 +15,40 @@ use jiff::tz::TimeZone;
 #[derive(Debug, Parser)]
 #[command(name = "bellwether", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "Exit status: 0 done, 1 refused or failed, 2 wrong usage.")]
+#[command(after_long_help = AFTER)]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
     pub global: Global,
     /// Open the dashboard on the chart of this instrument
-    #[arg(long, value_name = "SYMBOL")]
+    #[arg(long, value_name = "SYMBOL", add = ArgValueCompleter::new(completing::symbols))]
     pub chart: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
+
+/// What stands at the end of `--help` and of the man page.
+const AFTER: &str = "\
+Examples:
+  bellwether init                                     a first configuration
+  bellwether add \"BTC crosses 60k each cooldown 1h\"   an alert
+  bellwether watch BTC ETH                            live prices, and what fires
+  bellwether events                                   what fired, and what became of it
+  bellwether doctor                                   what is wrong, and what to do about it
+  bellwether service install                          keep the daemon running
+
+EXIT STATUS:
+  0  done, also when the reader of the output has gone
+  1  refused or failed: one sentence on standard error, and a hint where there is one
+  2  wrong usage
+
+FILES:
+  ~/.config/bellwether/config.toml     the configuration; `bellwether config example` prints every setting
+  ~/.local/share/bellwether            the database and its backups
+  $XDG_RUNTIME_DIR/bellwether          daemon.json: how the daemon is found and entered
+
+Data goes to standard output, words for people to standard error.";
 
 /// What holds for every command.
 #[derive(Clone, Debug, Args)]
@@ -73,7 +99,7 @@ pub enum Command {
     /// Make an alert from one line, such as: bellwether add "BTC > 60k every 1h via email"
     Add {
         /// The alert: a condition, then options (once, each, every 1h, cooldown 10m, until 2026-12-31, via email,desktop, note "…")
-        #[arg(required = true, num_args = 1.., allow_hyphen_values = true, value_name = "ALERT")]
+        #[arg(required = true, num_args = 1.., allow_hyphen_values = true, value_name = "ALERT", add = ArgValueCompleter::new(completing::symbols))]
         line: Vec<String>,
     },
     /// List the alerts
@@ -81,6 +107,7 @@ pub enum Command {
     /// Change an alert: its whole line anew
     Edit {
         /// The alert, such as a17
+        #[arg(add = ArgValueCompleter::new(completing::alerts))]
         id: String,
         /// The new line
         #[arg(required = true, num_args = 1.., allow_hyphen_values = true, value_name = "ALERT")]
@@ -89,18 +116,19 @@ pub enum Command {
     /// Set alerts aside
     Pause {
         /// The alerts, such as a17
-        #[arg(required = true)]
+        #[arg(required = true, add = ArgValueCompleter::new(completing::alerts))]
         ids: Vec<String>,
     },
     /// Take alerts up again, or start finished ones afresh
     Resume {
         /// The alerts, such as a17
-        #[arg(required = true)]
+        #[arg(required = true, add = ArgValueCompleter::new(completing::alerts))]
         ids: Vec<String>,
     },
     /// Keep an alert silent for a while
     Snooze {
         /// The alert, such as a17
+        #[arg(add = ArgValueCompleter::new(completing::alerts))]
         id: String,
         /// How long, such as 2h
         duration: String,
@@ -108,23 +136,25 @@ pub enum Command {
     /// Mark an alert's firing as seen: no more repeats while it stays true
     Ack {
         /// The alerts, such as a17
-        #[arg(required = true)]
+        #[arg(required = true, add = ArgValueCompleter::new(completing::alerts))]
         ids: Vec<String>,
     },
     /// Delete alerts
     Rm {
         /// The alerts, such as a17
-        #[arg(required = true)]
+        #[arg(required = true, add = ArgValueCompleter::new(completing::alerts))]
         ids: Vec<String>,
     },
     /// Print current prices
     Prices {
         /// Only these instruments
+        #[arg(add = ArgValueCompleter::new(completing::symbols))]
         symbols: Vec<String>,
     },
     /// Print prices and firings as they come, until interrupted
     Watch {
         /// Only these instruments
+        #[arg(add = ArgValueCompleter::new(completing::symbols))]
         symbols: Vec<String>,
         /// Whole sentences, firings and changes only: for screen readers and logs
         #[arg(long)]
@@ -175,6 +205,41 @@ pub enum Command {
     Import {
         /// The file, JSON or CSV; - is standard input
         file: PathBuf,
+    },
+    /// Write a first configuration
+    ///
+    /// On a terminal it asks which channels you want (desktop, phone, mail) and sends a test through each; otherwise it asks nothing.
+    /// A file that is there is never written over without --force, and then kept beside it.
+    Init {
+        /// Begin anew where there is a file
+        #[arg(long)]
+        force: bool,
+    },
+    /// Look at everything that can be wrong, and say what to do about it
+    ///
+    /// Configuration, folders, database, clock, the way to each feed, each channel (connected and logged in to, nothing is sent), the
+    /// service, the port, and the daemon that runs. Exit status 1 where something is wrong.
+    Doctor,
+    /// Run the daemon as a systemd user service
+    #[command(subcommand)]
+    Service(Service),
+    /// Print what a shell has to read to complete commands, alerts and instruments
+    ///
+    /// bash: `bellwether completions bash > ~/.local/share/bash-completion/completions/bellwether`
+    /// zsh: `bellwether completions zsh > ~/.zfunc/_bellwether`, with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc
+    /// fish: `bellwether completions fish > ~/.config/fish/completions/bellwether.fish`
+    #[command(verbatim_doc_comment)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the man page
+    ///
+    /// Such as: `bellwether man | man -l -`
+    Man {
+        /// Write a page for each command into this folder instead
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
     /// Copy the database to a new file, also while the daemon runs
     Backup {
@@ -289,10 +354,58 @@ pub enum Notify {
     /// Send one test message and say what the other side answered
     Test {
         /// The channel: desktop, email, sms or webhook:NAME
+        #[arg(add = ArgValueCompleter::new(completing::channels))]
         channel: String,
     },
     /// List the channels and whether they work
     List,
+}
+
+/// The shells that completions are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU bash.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+}
+
+impl Shell {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+        }
+    }
+}
+
+/// `bellwether service`
+#[derive(Debug, Subcommand)]
+pub enum Service {
+    /// Write, enable and start the unit; the daemon then runs whenever you are logged in
+    ///
+    /// It is restarted when it fails or stands still, and may do little: see `systemd-analyze --user security bellwether`. Variables
+    /// with secrets that are set now (`SMTP_PASSWORD`, ...) are handed to it as credentials.
+    Install(ServiceInstall),
+    /// Stop the service and remove the unit; alerts, data and configuration stay
+    Uninstall,
+    /// Say whether it runs; exit status 1 where it does not
+    Status,
+}
+
+/// `bellwether service install`
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ServiceInstall {
+    /// Without confinement, for systems that cannot apply it
+    #[arg(long)]
+    pub plain: bool,
+    /// Overwrite a unit that this program has not written
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `bellwether config`

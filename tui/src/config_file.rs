@@ -8,7 +8,7 @@ use std::{
 
 use bellwether_core::config::{ChannelLimits, Config, ConfigError, Email, MailAuth, MailTls, Secret, Senseless, Sms};
 
-use crate::error::UserError;
+use crate::{error::UserError, systemd};
 
 /// The example file, printed by `bellwether config example`.
 pub const EXAMPLE: &str = include_str!("../../config.example.toml");
@@ -61,7 +61,7 @@ pub fn load(path: &Path, named: bool) -> Result<Loaded, UserError> {
             path.display()
         ));
     }
-    environment(&mut config, |name| env::var(name).ok().filter(|value| !value.is_empty()))?;
+    environment(&mut config, variable)?;
     for (key, secret) in config.secrets_mut() {
         resolve(&key, secret)?;
     }
@@ -75,6 +75,41 @@ pub fn load(path: &Path, named: bool) -> Result<Loaded, UserError> {
         warnings.push(format!("{what}: make one with: openssl rand -base64 48"));
     }
     Ok(Loaded { config, file: text.as_ref().map(|_| path.to_owned()), text, warnings })
+}
+
+/// The variables that work without any file.
+const VARIABLES: [&str; 9] = [
+    "JWT_SECRET",
+    "SMTP_HOST",
+    "SMTP_PORT",
+    "SMTP_USER",
+    "SMTP_PASSWORD",
+    "TWILIO_ACCOUNT_SID",
+    "TWILIO_AUTH_TOKEN",
+    "TWILIO_PHONE_NUMBER",
+    "BELLWETHER_SMS_TO",
+];
+
+/// A variable of the environment, or in its place a credential of that name from systemd.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty()).or_else(|| systemd::credential(name))
+}
+
+/// The names of all variables that the daemon would look at: those that work without any file, and those that the file names.
+pub fn variables(path: &Path, named: bool) -> Result<Vec<String>, UserError> {
+    let mut all: Vec<String> = VARIABLES.iter().map(|name| (*name).to_owned()).collect();
+    if let Some(text) = read(path, named)?
+        && let Ok(mut config) = Config::from_toml(&text)
+    {
+        for (_, secret) in config.secrets_mut() {
+            if let Secret::Env(name) = secret
+                && !all.contains(name)
+            {
+                all.push(name.clone());
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// The file's text, or nothing where there is none and none was asked for.
@@ -174,7 +209,7 @@ fn environment(config: &mut Config, variable: impl Fn(&str) -> Option<String>) -
 fn resolve(key: &str, secret: &mut Secret) -> Result<(), UserError> {
     let value = match secret {
         Secret::Value(_) => return Ok(()),
-        Secret::Env(name) => env::var(&*name).ok().filter(|value| !value.is_empty()).ok_or_else(|| {
+        Secret::Env(name) => variable(name).ok_or_else(|| {
             UserError::with_hint(
                 format!("`{key}` is to be found in the variable {name}, which is not set"),
                 format!("set {name}, or write the secret another way"),

@@ -21,6 +21,13 @@ impl UserError {
     }
 }
 
+impl UserError {
+    /// What happened, alone.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+}
+
 impl fmt::Display for UserError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bellwether_core::protocol::{DAEMON_FILE, DaemonFile, PROTOCOL};
+use serde::Deserialize;
 
 use crate::{cli::Global, client::ApiClient, error::UserError, folders::Folders, logins};
 
@@ -38,24 +39,51 @@ pub fn read_daemon_file(runtime: &Path) -> Result<DaemonFile, Absent> {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Absent::NoFile(path.clone()),
         _ => Absent::Unusable(UserError::new(format!("cannot read {}: {e}", path.display()))),
     })?;
+    // First whose it is: what else stands there may be another in another version.
+    if let Ok(Signature { version, protocol, address }) = serde_json::from_str(&text)
+        && protocol != PROTOCOL
+    {
+        return Err(Absent::Unusable(other_version(&address, &version, protocol)));
+    }
     let file: DaemonFile = serde_json::from_str(&text).map_err(|_| {
         Absent::Unusable(UserError::with_hint(
             format!("{} is not what a bellwether daemon writes", path.display()),
             "remove it, and start the daemon again: bellwether daemon",
         ))
     })?;
-    if file.protocol != PROTOCOL {
-        return Err(Absent::Unusable(UserError::with_hint(
-            format!(
-                "the daemon at {} has version {} and this program {}: they do not understand each other",
-                file.address,
-                file.version,
-                env!("CARGO_PKG_VERSION")
-            ),
-            "stop that daemon and start it with this program: bellwether daemon",
-        )));
-    }
     Ok(file)
+}
+
+/// What `daemon.json` says in every version.
+#[derive(Deserialize)]
+struct Signature {
+    #[serde(default)]
+    version: String,
+    protocol: u32,
+    #[serde(default)]
+    address: String,
+}
+
+/// What is said of a daemon that speaks another protocol: whose turn it is to be brought up to date.
+pub fn other_version(address: &str, version: &str, protocol: u32) -> UserError {
+    let ours = env!("CARGO_PKG_VERSION");
+    let what = |older: &str| {
+        format!(
+            "the daemon at {address} has version {version} and this program {ours}: they do not understand each other, {older}"
+        )
+    };
+    if protocol > PROTOCOL {
+        UserError::with_hint(
+            what("this program is the older one"),
+            "install the newer version here too, or use the program that started that daemon",
+        )
+    } else {
+        UserError::with_hint(
+            what("the daemon is the older one"),
+            "start it again with this program, nothing is lost by that: `systemctl --user restart bellwether`, or stop it and run \
+             `bellwether daemon`",
+        )
+    }
 }
 
 /// The daemon that answers.
@@ -190,5 +218,30 @@ pub async fn start(global: &Global, folders: &Folders) -> anyhow::Result<DaemonF
             .into());
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(json: &str) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join(DAEMON_FILE), json).expect("written");
+        match read_daemon_file(folder.path()) {
+            Err(Absent::Unusable(error)) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_newer_and_an_older_daemon_are_told_apart_in_one_sentence_each() {
+        // Whatever else a later version writes, this much stands in it.
+        let newer = said(r#"{"address":"http://127.0.0.1:8000","version":"9.0.0","protocol":9,"socket":"/run/x"}"#);
+        assert!(newer.contains("version 9.0.0") && newer.contains("this program is the older one"), "{newer}");
+        assert!(newer.contains("hint: install the newer version"), "{newer}");
+        let older = said(r#"{"address":"http://127.0.0.1:8000","version":"0.0.1","protocol":0}"#);
+        assert!(older.contains("the daemon is the older one") && older.contains("bellwether daemon"), "{older}");
+        assert!(said("{}").contains("is not what a bellwether daemon writes"));
     }
 }

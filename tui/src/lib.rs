@@ -8,8 +8,11 @@ pub mod app;
 pub mod cli;
 pub mod client;
 mod commands;
+mod completing;
 pub mod config_file;
+pub mod doctor;
 pub mod error;
+pub mod first_config;
 pub mod folders;
 pub mod launch;
 pub mod logins;
@@ -17,15 +20,27 @@ mod memory;
 pub mod out;
 pub mod runtime;
 pub mod settings_file;
+pub mod systemd;
 mod terminal;
+pub mod unit;
 mod view;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 /// Runs the program with these arguments, the program's name first. Errors go to standard error, with a hint.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // A shell asks what may follow: that is answered, and nothing else is done.
+    match clap_complete::CompleteEnv::with_factory(cli::Cli::command).try_complete(arguments.clone(), None) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => {
+            drop(error.print());
+            return ExitCode::FAILURE;
+        }
+    }
     let cli = match cli::Cli::try_parse_from(cli::flags_first(arguments)) {
         Ok(cli) => cli,
         Err(error) => {

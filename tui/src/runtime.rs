@@ -76,8 +76,6 @@ pub struct DashboardOptions {
     pub timezone: Option<String>,
     /// The instrument whose chart is shown first.
     pub chart: Option<Symbol>,
-    /// What is heard when an alert fires.
-    pub alarm: Alarm,
 }
 
 /// Without the token.
@@ -173,7 +171,7 @@ impl Loop {
         let bytes = FrameBytes::default();
         let terminal = Terminal::new(CrosstermBackend::new(bytes.clone())).context("measure the terminal")?;
         let (file, start) = (options.settings, options.start.map(Arc::new));
-        let alarm = options.alarm;
+        let alarm = Alarm::default();
         Ok(Self { api, frames, commands, replies, reply, settings, file, start, bytes, alarm, terminal })
     }
 
@@ -260,7 +258,7 @@ impl Loop {
             Effect::Quit => return Ok(false),
             Effect::Redraw => self.terminal.clear()?,
             Effect::Copy(text) => terminal::copy(&text)?,
-            Effect::Bell => self.alarm.ring(terminal::ring)?,
+            Effect::Ring { bell, sound } => self.alarm.ring(bell, sound.as_deref(), terminal::ring)?,
             Effect::Mouse(on) => terminal::capture_mouse(on)?,
             // A full queue holds the same wish already.
             Effect::Snapshot => drop(self.commands.try_send(StreamCommand::Snapshot)),

@@ -164,12 +164,13 @@ fn section_mut(document: &mut DocumentMut) -> &mut dyn TableLike {
 }
 
 /// Every key of the section.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "theme",
     "up_color",
     "ascii",
     "graphs",
     "animations",
+    "bell",
     "mouse",
     OURS,
     "columns",
@@ -190,6 +191,7 @@ fn item(key: &str, settings: &Dashboard) -> Item {
         "ascii" => settings.ascii.into(),
         "graphs" => settings.graphs.as_str().into(),
         "animations" => settings.animations.into(),
+        "bell" => settings.bell.into(),
         "mouse" => settings.mouse.into(),
         "hints" => settings.hints.into(),
         "columns" => list(&mut settings.columns.iter().map(|c| c.as_str().to_owned())),

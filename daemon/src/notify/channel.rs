@@ -52,6 +52,12 @@ pub(crate) trait Channel: Send + Sync {
     fn probe(&self) -> BoxFuture<'_, Option<Result<(), String>>> {
         Box::pin(std::future::ready(None))
     }
+
+    /// The same for somebody who waits: goes as far as the other side lets it without a message, also where that takes a login.
+    /// Gives what it said; ends within [`Limits::deadline`] because the caller sees to it.
+    fn examine(&self) -> BoxFuture<'_, Option<Result<String, String>>> {
+        Box::pin(async { Some(self.probe().await?.map(|()| "it is there".to_owned())) })
+    }
 }
 
 /// How often and how long a channel may be tried (docs/alerts.md, C4 and C6).

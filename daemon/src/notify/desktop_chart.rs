@@ -63,7 +63,11 @@ impl Opener {
 
     /// Starts it and leaves it alone.
     pub(super) fn open(&self, symbol: Symbol) -> Result<(), String> {
-        let words = self.words(symbol);
+        let mut words = self.words(symbol);
+        if env::var_os("INVOCATION_ID").is_some() && env::var_os("NOTIFY_SOCKET").is_some() {
+            // In a service: what is confined there is the daemon, not the user's terminal.
+            words.splice(0..0, ["systemd-run", "--user", "--quiet", "--collect", "--"].map(str::to_owned));
+        }
         let [program, arguments @ ..] = words.as_slice() else { return Err("no program is configured".to_owned()) };
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).process_group(0);

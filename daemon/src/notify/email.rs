@@ -357,6 +357,26 @@ impl Channel for Email {
         }
     }
 
+    fn examine(&self) -> BoxFuture<'_, Option<Result<String, String>>> {
+        Box::pin(async move {
+            let trace = Trace::on();
+            let looked = async {
+                let mut connection = self.connect(&trace).await?;
+                self.log_in(&mut connection, &trace).await?;
+                mail_session::farewell(&mut connection).await;
+                Ok::<_, SendError>(())
+            };
+            Some(match looked.await {
+                Ok(()) => {
+                    let steps = trace.ended(true, "");
+                    let reached = steps.iter().rev().nth(1).map(|step| format!("{}: {}", step.step, step.said));
+                    Ok(reached.unwrap_or_else(|| "connected".to_owned()))
+                }
+                Err(error) => Err(error.to_string()),
+            })
+        })
+    }
+
     fn target(&self) -> String {
         let to: Vec<String> = self.to.iter().map(|to| to.email.to_string()).collect();
         format!("{} through {}:{}", to.join(", "), self.host, self.port)

@@ -150,8 +150,8 @@ impl Idle {
     }
 }
 
-/// A farewell that goes wrong changes nothing.
-async fn farewell(connection: &mut AsyncSmtpConnection) {
+/// Ends a conversation. A farewell that goes wrong changes nothing.
+pub(super) async fn farewell(connection: &mut AsyncSmtpConnection) {
     let ended = tokio::time::timeout(Duration::from_secs(1), connection.quit()).await;
     tracing::trace!(ended = ended.is_ok(), "mail connection closed");
 }

@@ -65,6 +65,7 @@ use crate::{
     clock::Clock,
     links::{self, Batch},
     metrics::Metrics,
+    pulse::{self, Beat, Pulse},
     store::{Record, Route, Store, StoreError},
 };
 
@@ -149,6 +150,8 @@ pub(crate) struct Deps {
     pub(crate) policy: Policy,
     /// Set while firings cannot be recorded.
     pub(crate) health: StoreHealth,
+    /// Where it and its workers show that they turn.
+    pub(crate) pulse: Pulse,
 }
 
 /// Records and delivers until `batches` closes; then the workers finish the send in hand, and it ends.
@@ -156,13 +159,16 @@ pub(crate) struct Deps {
 /// # Panics
 /// When a worker ends early: the daemon must not go on without one of its channels.
 pub(crate) async fn run(mut batches: mpsc::Receiver<Batch>, deps: Deps) {
-    let notifier = Notifier { deps };
+    let notifier = Notifier { beat: deps.pulse.part("recorder of firings"), deps };
     notifier.recover().await;
     let stop = CancellationToken::new();
     let mut workers = notifier.start_workers(&stop);
     let mut measure = tokio::time::interval(MEASURE);
     measure.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut turn = tokio::time::interval(pulse::TURN);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
+        notifier.beat.turn();
         tokio::select! {
             batch = batches.recv() => {
                 let Some(batch) = batch else { break };
@@ -183,6 +189,7 @@ pub(crate) async fn run(mut batches: mpsc::Receiver<Batch>, deps: Deps) {
                 unreachable!("a worker ends only after it was told to");
             }
             _ = measure.tick() => notifier.measure().await,
+            _ = turn.tick() => {}
         }
     }
     stop.cancel();
@@ -257,6 +264,7 @@ impl Group {
 
 struct Notifier {
     deps: Deps,
+    beat: Beat,
 }
 
 impl Notifier {
@@ -293,6 +301,7 @@ impl Notifier {
             policy: self.deps.policy.clone(),
             set: Arc::clone(&self.deps.channels),
             stop: stop.clone(),
+            pulse: self.deps.pulse.clone(),
         };
         for member in &self.deps.channels.members {
             workers.spawn(Worker::new(shared.clone(), Arc::clone(member)).run());
@@ -400,6 +409,8 @@ impl Notifier {
     async fn trouble(&self, what: &str, error: &StoreError, wait: &mut Duration) {
         tracing::error!("{what}: {error}");
         self.deps.health.set(Some(format!("{what}: {error}")));
+        // A disk that refuses is told and waited for: no reason to start anew.
+        self.beat.turn();
         tokio::time::sleep(*wait).await;
         *wait = (*wait * 2).min(COMMIT_WAIT.1);
     }

@@ -185,6 +185,18 @@ impl ChannelSet {
         }
     }
 
+    /// Looks at each channel as far as that goes without sending, all at once, each within its deadline: what it said, or why it
+    /// would not send; nothing where only a message would tell.
+    pub(crate) async fn examine(&self) -> Vec<(ChannelName, Option<Result<String, String>>)> {
+        let looks = self.members.iter().map(|member| async move {
+            let deadline = Duration::from(member.limits.deadline);
+            let late = || Some(Err("no answer in time".to_owned()));
+            let said = tokio::time::timeout(deadline, member.channel.examine()).await.unwrap_or_else(|_| late());
+            (member.name().clone(), said)
+        });
+        futures_util::future::join_all(looks).await
+    }
+
     /// Tells the user about trouble of the program itself by the first channel that takes it, not by `except`, and not the same
     /// (`about`) again within six hours. Text messages come last: they cost money.
     pub(super) async fn notice(&self, about: &str, except: Option<&ChannelName>, title: &str, body: &str) {

@@ -273,6 +273,29 @@ impl Channel for Sms {
         }
     }
 
+    /// `GET /2010-04-01/Accounts/AC….json`: `{"sid":"AC…","status":"active",…}`; reading it costs nothing.
+    fn examine(&self) -> BoxFuture<'_, Option<Result<String, String>>> {
+        Box::pin(async move {
+            let mut account = self.messages.clone();
+            account.set_path(&self.messages.path().replace("/Messages.json", ".json"));
+            let answer = match self.ask(self.client.get(account)).await {
+                Ok(answer) => answer,
+                Err(error) => return Some(Err(http::plain(&error))),
+            };
+            let said: Created = serde_json::from_str(&answer.body).unwrap_or(Created { sid: None, status: None });
+            Some(match (said.sid, said.status.as_deref()) {
+                (Some(named), Some("active")) if answer.status.is_success() && named == self.account => {
+                    Ok("the account is active".to_owned())
+                }
+                (Some(_), Some(status)) if answer.status.is_success() => {
+                    Err(self.clean(&format!("the account is {status}")))
+                }
+                _ if answer.status.is_success() => Err("what answers is not Twilio".to_owned()),
+                _ => Err(self.judge(&answer).unwrap_or_else(|error| error.to_string())),
+            })
+        })
+    }
+
     fn target(&self) -> String {
         let to: Vec<String> = self.to.iter().map(|to| format!("…{}", &to[to.len().saturating_sub(4)..])).collect();
         format!("{} through Twilio", to.join(", "))

@@ -180,6 +180,7 @@ impl House {
         let (events_in, events) = mpsc::channel(links::EVENTS);
         let (health, metrics) = (StoreHealth::default(), Metrics::new());
         let deps = Deps {
+            pulse: crate::pulse::Pulse::default(),
             store: store.clone(),
             channels: Arc::clone(&set),
             events: events_in.clone(),

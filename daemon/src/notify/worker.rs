@@ -27,7 +27,8 @@ use crate::{
     clock::Clock,
     links,
     metrics::Metrics,
-    store::{Lane, Outcome, Store, StoreError, Take},
+    pulse::{Beat, Pulse},
+    store::{Lane, Outcome, Store, StoreError, Take, Taken},
 };
 
 /// From this many failures in a row on, the target is down.
@@ -38,6 +39,8 @@ const REFUSED: Span = Span::from_seconds(30 * 60);
 const LONGEST_AFTER: Span = Span::from_seconds(3600);
 /// A sleep looks at the clock this often: timers stand still while the machine is suspended, wall time does not.
 const LOOK: Duration = Duration::from_secs(2);
+/// How much longer than its deadline a send may take before its worker counts as stuck.
+const SLACK: Duration = Duration::from_secs(5);
 /// The wait after the store failed.
 const STORE_WAIT: Span = Span::from_seconds(1);
 
@@ -53,6 +56,8 @@ pub(super) struct Shared {
     pub(super) set: Arc<ChannelSet>,
     /// Cancelled when the workers are to finish the send in hand and end.
     pub(super) stop: CancellationToken,
+    /// Where the workers show that they turn.
+    pub(super) pulse: Pulse,
 }
 
 /// The worker of one channel.
@@ -60,6 +65,7 @@ pub(super) struct Worker {
     shared: Shared,
     member: Arc<Member>,
     limiter: Limiter,
+    beat: Beat,
     /// Failures in a row.
     failures: u32,
     /// Nothing is tried before.
@@ -81,10 +87,18 @@ struct Memory {
     trouble: String,
 }
 
+impl Memory {
+    /// As it is written down, with what this limiter has spent.
+    fn with(self, limiter: &Limiter) -> Option<String> {
+        serde_json::to_string(&Self { spent: limiter.spent(), ..self }).ok()
+    }
+}
+
 impl Worker {
     pub(super) fn new(shared: Shared, member: Arc<Member>) -> Self {
         Self {
             limiter: Limiter::new(member.limits.allowance),
+            beat: shared.pulse.part(&format!("worker of {}", member.name())),
             shared,
             member,
             failures: 0,
@@ -102,6 +116,7 @@ impl Worker {
             self.wait(Some(self.shared.clock.now().plus(STORE_WAIT))).await;
         }
         while !self.shared.stop.is_cancelled() {
+            self.beat.turn();
             if let Err(until) = self.step().await {
                 self.wait(until).await;
             }
@@ -132,15 +147,14 @@ impl Worker {
         Ok(())
     }
 
-    /// What is to be remembered.
-    fn memory(&self) -> Option<String> {
-        let memory = Memory {
-            spent: self.limiter.spent(),
+    /// What is to be remembered, but for what was spent.
+    fn memory(&self) -> Memory {
+        Memory {
+            spent: Spent::default(),
             failures: self.failures,
             closed_until: (!self.refused).then(|| self.closed_until.as_micros()).filter(|until| *until > i64::MIN),
             trouble: self.trouble.clone(),
-        };
-        serde_json::to_string(&memory).ok()
+        }
     }
 
     /// Sends one message, or says until when there is nothing to do.
@@ -171,29 +185,76 @@ impl Worker {
             }
             return Ok(());
         }
-        let before = self.limiter.clone();
-        if let Err(refusal) = self.limiter.take(now, lane == Lane::Urgent) {
+        let mut limiter = self.limiter.clone();
+        if let Err(refusal) = limiter.take(now, lane == Lane::Urgent) {
             self.refused_by_limits(refusal, now).await;
             self.mark(due, Waits::Limit, now).await.map_err(later)?;
             // What is urgent has tokens of its own: look again when the next of that is due.
             let urgent = next[0].filter(|at| *at > now);
             return Err(Some(urgent.map_or(refusal.until, |at| at.min(refusal.until))));
         }
-        let take = Take { lane, grouping: self.member.grouping, memory: self.memory(), now };
-        let Some(taken) = self.shared.store.take(name.clone(), take).await.map_err(later)? else {
+        let take = Take { lane, grouping: self.member.grouping, memory: self.memory().with(&limiter), now };
+        let Some(taken) = self.shared.store.take(name, take).await.map_err(later)? else {
             // Cancelled in between: nothing was sent.
-            self.limiter = before;
             return Err(Some(now.plus(STORE_WAIT)));
         };
+        self.limiter = limiter;
+        let mut next = Some(taken);
+        while let Some(taken) = next {
+            self.tell_taken(&taken).await;
+            next = self.attempt(taken.due).await;
+        }
+        Ok(())
+    }
+
+    async fn tell_taken(&self, taken: &Taken) {
         self.publish(taken.due.delivery.clone()).await;
         if !taken.merged.is_empty() {
-            self.shared.metrics.ended(&name, "merged", taken.due.delivery.merged.into());
+            self.shared.metrics.ended(self.member.name(), "merged", taken.due.delivery.merged.into());
         }
-        for merged in taken.merged {
-            self.publish(merged).await;
+        for merged in &taken.merged {
+            self.publish(merged.clone()).await;
         }
-        self.attempt(taken.due).await;
-        Ok(())
+    }
+
+    /// Notes that a message was accepted and takes the next one, in one transaction, where a look at the queue would only find that it
+    /// may be sent: nothing is held, closed or used up. Otherwise, and where that fails, the accepted one is noted by itself.
+    async fn finish_and_take(&mut self, sent: &Delivery, outcome: Outcome) -> Option<Taken> {
+        let now = self.shared.clock.now();
+        let quiet = self.shared.policy.quiet_until(self.member.name(), now).is_some();
+        let (limiter, stop) = (self.limiter.clone(), self.shared.stop.clone());
+        let (memory, grouping) = (self.memory(), self.member.grouping);
+        let choose = move |next: [Option<Timestamp>; 3]| {
+            let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+            let (lane, _) = Lane::ALL.into_iter().zip(next).find(|(_, at)| due(*at))?;
+            if stop.is_cancelled() || (quiet && lane != Lane::Urgent) {
+                return None;
+            }
+            let mut limiter = limiter;
+            limiter.take(now, lane == Lane::Urgent).ok()?;
+            Some(Take { lane, grouping, memory: memory.with(&limiter), now })
+        };
+        if self.closed_until > now {
+            self.finish(sent, outcome, "sent").await;
+            return None;
+        }
+        match self.shared.store.finish_and_take(sent.id, outcome.clone(), now, choose).await {
+            Ok((delivery, taken)) => {
+                self.shared.metrics.sent(self.member.name(), "sent");
+                self.tell_finished(delivery, "sent").await;
+                if let Some(taken) = &taken {
+                    // As it was allowed in the transaction: of what it is and when, nothing has changed.
+                    let allowed = self.limiter.take(now, taken.due.delivery.urgent);
+                    debug_assert!(allowed.is_ok(), "{allowed:?}");
+                }
+                taken
+            }
+            Err(error) => {
+                tracing::debug!(delivery = %sent.id, "its outcome is noted by itself: {error}");
+                self.finish(sent, outcome, "sent").await;
+                None
+            }
+        }
     }
 
     /// Says of the first that wait what for.
@@ -222,26 +283,30 @@ impl Worker {
 
     /// Writes down how the channel is doing. Where that fails, the next message does it.
     async fn keep_memory(&self) {
-        if let Some(memory) = self.memory()
+        if let Some(memory) = self.memory().with(&self.limiter)
             && let Err(error) = self.shared.store.remember_channel(self.member.name().clone(), memory).await
         {
             tracing::debug!("how a channel is doing is not written down: {error}");
         }
     }
 
-    async fn attempt(&mut self, due: DueDelivery) {
+    /// One attempt, and what came of it. Gives the next message where it could be taken with that.
+    async fn attempt(&mut self, due: DueDelivery) -> Option<Taken> {
         let DueDelivery { delivery, .. } = &due;
         let now = self.shared.clock.now();
         if let Health::Gone(trouble) = self.member.health() {
             let answer = format!("the target is switched off: {trouble}");
-            return self.finish(delivery, Outcome::Dead { answer }, "dead").await;
+            self.finish(delivery, Outcome::Dead { answer }, "dead").await;
+            return None;
         }
         let give_up = self.member.limits.give_up;
         if self.failures >= DOWN && now.since(delivery.offered) > give_up {
             let answer = format!("gave up after {give_up}, the target was down: {}", self.trouble);
-            return self.finish(delivery, Outcome::Dead { answer }, "dead").await;
+            self.finish(delivery, Outcome::Dead { answer }, "dead").await;
+            return None;
         }
         let message = self.message(&due, now);
+        self.beat.busy(Duration::from(self.member.limits.deadline) + SLACK);
         let began = tokio::time::Instant::now();
         let answer = self.member.send(&message).await;
         self.shared.metrics.attempted(self.member.name(), began.elapsed().as_secs_f64());
@@ -250,12 +315,17 @@ impl Worker {
                 let age = Duration::from(self.shared.clock.now().since(due.firing.received));
                 self.shared.metrics.accepted(self.member.name(), age.as_secs_f64());
                 self.member.set_health(Health::Working);
-                self.finish(delivery, Outcome::Sent { answer: receipt.answer }, "sent").await;
-                if std::mem::take(&mut self.failures) > 0 {
+                let recovered = std::mem::take(&mut self.failures) > 0;
+                let next = self.finish_and_take(delivery, Outcome::Sent { answer: receipt.answer }).await;
+                if recovered {
                     self.keep_memory().await;
                 }
+                next
             }
-            Err(error) => self.failed(delivery, error).await,
+            Err(error) => {
+                self.failed(delivery, error).await;
+                None
+            }
         }
     }
 
@@ -367,17 +437,7 @@ impl Worker {
         self.shared.metrics.sent(self.member.name(), status);
         loop {
             match self.shared.store.finish(id, outcome.clone(), self.shared.clock.now()).await {
-                Ok(delivery) => {
-                    let ended = delivery.merged > 0 && delivery.state.is_final();
-                    if ended && delivery.state != DeliveryState::Sent {
-                        self.shared.metrics.ended(self.member.name(), status, delivery.merged.into());
-                    }
-                    self.publish(delivery).await;
-                    if ended {
-                        self.publish_members(id).await;
-                    }
-                    return;
-                }
+                Ok(delivery) => return self.tell_finished(delivery, status).await,
                 Err(StoreError::Unwritable(trouble)) => {
                     tracing::error!(delivery = %id, "its outcome ({status}) cannot be recorded: {trouble}");
                     tokio::select! {
@@ -390,6 +450,19 @@ impl Worker {
                     return;
                 }
             }
+        }
+    }
+
+    /// Tells what became of a delivery, and of those in its digest.
+    async fn tell_finished(&self, delivery: Delivery, status: &'static str) {
+        let id = delivery.id;
+        let ended = delivery.merged > 0 && delivery.state.is_final();
+        if ended && delivery.state != DeliveryState::Sent {
+            self.shared.metrics.ended(self.member.name(), status, delivery.merged.into());
+        }
+        self.publish(delivery).await;
+        if ended {
+            self.publish_members(id).await;
         }
     }
 
@@ -410,8 +483,9 @@ impl Worker {
     /// Until this time, or for ever; less when nudged or told to stop.
     async fn wait(&self, until: Option<Timestamp>) {
         loop {
+            self.beat.turn();
             let rest = match until {
-                None => Duration::MAX,
+                None => LOOK,
                 Some(until) => {
                     let now = self.shared.clock.now();
                     if now >= until {

@@ -269,6 +269,11 @@ impl Store {
         backup::back_up(folder, to)
     }
 
+    /// Reads the whole database of `folder`, changing nothing; `false` where there is none. Blocks while it works.
+    pub(crate) fn examine(folder: &Path) -> Result<bool, OpenError> {
+        backup::examine(folder)
+    }
+
     /// Makes the backup of this day unless it is there, and keeps the newest `keep` of them. Blocks while it works.
     pub(crate) fn back_up_daily(folder: &Path, keep: u32, now: Timestamp) -> Result<Option<PathBuf>, OpenError> {
         backup::back_up_daily(folder, keep, now)
@@ -282,6 +287,11 @@ impl Store {
     /// Finishes what was asked before, folds the journal into the database and lets go of the files. Later calls fail.
     pub(crate) async fn close(&self) {
         self.database.close().await;
+    }
+
+    /// Waits until its threads answer, whatever can be read or written.
+    pub(crate) async fn answers(&self) -> Result<(), StoreError> {
+        self.database.answers().await
     }
 
     /// Whether something can be written at this moment. Also restores the reserve for a full disk, once there is room again.
@@ -453,6 +463,25 @@ impl Store {
         now: Timestamp,
     ) -> Result<Delivery, StoreError> {
         self.database.write(Durability::Relaxed, move |db| outbox::finish(db, id, outcome, now)).await
+    }
+
+    /// The same, and in the same transaction takes the next message: what `choose` wants to take, told when each lane has something
+    /// ([`next_due`](Self::next_due)). On an error neither is done.
+    pub(crate) async fn finish_and_take(
+        &self,
+        id: DeliveryId,
+        outcome: Outcome,
+        now: Timestamp,
+        choose: impl FnOnce([Option<Timestamp>; 3]) -> Option<Take> + Send + 'static,
+    ) -> Result<(Delivery, Option<Taken>), StoreError> {
+        let both = move |db: &_| {
+            let delivery = outbox::finish(db, id, outcome, now)?;
+            let channel = delivery.channel.clone();
+            let next = choose(lanes::next_due(db, &channel)?);
+            let taken = next.map_or(Ok(None), |take| lanes::take(db, &channel, &take))?;
+            Ok((delivery, taken))
+        };
+        self.database.write(Durability::Relaxed, both).await
     }
 
     /// For each channel with unfinished deliveries, how many, and from when on the time of the oldest runs.

@@ -376,6 +376,17 @@ impl App {
         self.chart.back = if by < 0 { back.saturating_add(step).min(most) } else { back.saturating_sub(step) };
     }
 
+    /// Moves the picture with the pointer, from one column of the screen to another: the bar under it stays under it.
+    pub(super) fn pull(&mut self, from: u16, to: u16) {
+        let under = |column: u16| {
+            let bars = &self.chart.plot.bars;
+            bars.iter().rposition(|(_, at)| *at <= column).and_then(|place| isize::try_from(place).ok())
+        };
+        if let Some((from, to)) = under(from).zip(under(to)) {
+            self.pan(from - to);
+        }
+    }
+
     /// How many bars `<` and `>` move the picture by.
     pub(super) fn pan_step(&self) -> isize {
         isize::try_from(self.chart.plot.bars.len() / 4).unwrap_or(1).max(1)

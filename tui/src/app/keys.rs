@@ -441,12 +441,18 @@ fn in_help(app: &mut App, action: Action) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The mouse: the wheel moves what is under it, a click selects, a second click on the same row opens.
+/// The mouse: the wheel moves what is under it, a click selects, a second click on the same row opens; a level is moved, and the chart
+/// pulled along, with the button held.
 pub(super) fn on_mouse(app: &mut App, mouse: MouseEvent) -> Vec<Effect> {
     let under = |hit: &&super::Hit| hit.columns.contains(&mouse.column) && hit.rows.contains(&mouse.row);
     let target = app.hits.iter().rfind(under).map(|hit| hit.target.clone());
-    app.pointed = Some((mouse.column, mouse.row));
+    let before = app.pointed.replace((mouse.column, mouse.row));
     match mouse.kind {
+        MouseEventKind::Drag(MouseButton::Left) if app.overlay.is_none() && target == Some(Target::Chart) => {
+            if let Some((from, _)) = before {
+                app.pull(from, mouse.column);
+            }
+        }
         MouseEventKind::Drag(MouseButton::Left) if matches!(app.overlay, Some(Overlay::Level(_))) => {
             if let Some(price) = app.pointed_price() {
                 draft::drag(app, price);

@@ -19,7 +19,7 @@ pub struct Look {
     pub graphs: Graphs,
     /// Whether changed digits flash.
     pub animations: bool,
-    /// Whether something is heard when an alert fires.
+    /// Whether the terminal's bell rings when an alert fires.
     pub bell: bool,
 }
 
@@ -71,7 +71,7 @@ impl Look {
             ascii: variables.ascii.unwrap_or(settings.ascii),
             graphs: settings.graphs,
             animations: variables.animations.unwrap_or(settings.animations),
-            bell: variables.bell.unwrap_or(settings.bell) || settings.sound.is_some(),
+            bell: variables.bell.unwrap_or(settings.bell),
         }
     }
 }
@@ -82,9 +82,9 @@ mod tests {
 
     #[test]
     fn variables_are_stronger_than_settings() {
-        let settings = Dashboard { theme: ThemeName::Light, animations: false, ..Dashboard::default() };
+        let settings = Dashboard { theme: ThemeName::Light, animations: false, bell: true, ..Dashboard::default() };
         let look = Look::new(&settings, &Variables::read(|_| None));
-        assert_eq!((look.theme, look.animations, look.no_color), (ThemeName::Light, false, false));
+        assert_eq!((look.theme, look.animations, look.no_color, look.bell), (ThemeName::Light, false, false, true));
         let variables = Variables::read(|name| match name {
             "NO_COLOR" | "BELLWETHER_ASCII" | "BELLWETHER_ANIMATIONS" => Some("1".to_owned()),
             "BELLWETHER_THEME" => Some("colorblind".to_owned()),

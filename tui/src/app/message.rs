@@ -127,8 +127,8 @@ pub(crate) enum Effect {
     Reconnect,
     /// Put text into the clipboard of whoever sits at the terminal.
     Copy(String),
-    /// Ring the terminal's bell.
-    Bell,
+    /// Let it be heard that an alert fired: by the terminal's bell or not, and by a program that plays a sound.
+    Ring { bell: bool, sound: Option<Vec<String>> },
     /// Give the mouse to the dashboard or back to the terminal.
     Mouse(bool),
     /// Forget what the terminal shows and draw everything.

@@ -233,7 +233,7 @@ fn a_firing_is_told_once_and_counted_until_it_is_seen() {
     let mut app = fixture::app();
     app.look.bell = true;
     let firing = fixture::firing(17, 1, "BTC rose through 61,000");
-    assert_eq!(feed(&mut app, [event(2, Event::Fired(firing.clone()))]), [Effect::Bell]);
+    assert_eq!(feed(&mut app, [event(2, Event::Fired(firing.clone()))]), [Effect::Ring { bell: true, sound: None }]);
     assert_eq!(feed(&mut app, [event(3, Event::Fired(firing))]), []);
     assert_eq!((app.unseen, toasts(&app)), (1, vec!["a17 fired: BTC rose through 61,000"]));
     types(&mut app, "4");

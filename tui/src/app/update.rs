@@ -243,7 +243,8 @@ fn on_firing(app: &mut App, firing: &Firing) -> Vec<Effect> {
     let note = firing.note().map_or(String::new(), |note| format!(" ({note})"));
     let news = text::sanitize(&format!("{} fired: {}{note}", firing.id.alert, firing.reason()));
     app.toasts.push(Tone::Fired, news, app.now);
-    if app.look.bell { vec![Effect::Bell] } else { Vec::new() }
+    let (bell, sound) = (app.look.bell, app.settings.sound.clone());
+    if bell || sound.is_some() { vec![Effect::Ring { bell, sound }] } else { Vec::new() }
 }
 
 fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {

@@ -11,6 +11,7 @@ use bellwether_core::{
     time::Timestamp,
 };
 use futures_util::{SinkExt, StreamExt};
+use serde::Deserialize;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
@@ -26,6 +27,7 @@ use tokio_tungstenite::{
 };
 
 use super::ApiClient;
+use crate::launch;
 
 /// How long a connection may take to come about.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
@@ -77,6 +79,14 @@ pub enum StreamCommand {
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// What a hello says in every version.
+#[derive(Deserialize)]
+struct Greeting {
+    protocol: u32,
+    #[serde(default)]
+    version: String,
+}
 
 /// Why a connection ended.
 enum End {
@@ -236,17 +246,18 @@ async fn session(
             Message::Close(_) => return End::Lost("it said goodbye".to_owned()),
             Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
         };
+        if !greeted
+            && let Ok(Greeting { protocol, version }) = serde_json::from_str(&text)
+            && protocol != PROTOCOL
+        {
+            return End::Lost(launch::other_version(address, &version, protocol).what().to_owned());
+        }
         let Ok(frame) = serde_json::from_str::<ServerFrame>(&text) else {
             // A newer daemon may know frames that we do not; a state frame that is skipped shows as a gap.
             tracing::debug!("a frame was not understood");
             continue;
         };
         let message = match frame {
-            ServerFrame::Hello { protocol, .. } if protocol != PROTOCOL => {
-                return End::Lost(format!(
-                    "it speaks protocol {protocol}, this program {PROTOCOL}: restart the older one after updating"
-                ));
-            }
             ServerFrame::Hello { version, simulated, .. } => {
                 greeted = true;
                 *failures = 0;
@@ -335,7 +346,7 @@ mod tests {
         let address = daemon(Box::leak(Box::new([hello]))).await;
         let (mut messages, _commands) = start(&address, &address);
         let Some(StreamMessage::Lost { reason, .. }) = messages.recv().await else { panic!("not lost") };
-        assert!(reason.contains("protocol 9"), "{reason}");
+        assert!(reason.contains("version 9") && reason.contains("this program is the older one"), "{reason}");
     }
 
     #[tokio::test]

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use bellwether_core::config::{Config, LogFormat, Tape};
-use bellwether_daemon::{Daemon, Options, Running};
-pub(super) use bellwether_daemon::{back_up, restore};
+use bellwether_daemon::{Daemon, Options, PulseWatch, Running};
+pub(super) use bellwether_daemon::{back_up, examine_channels, examine_database, restore, test_channel};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -13,6 +13,7 @@ use crate::{
     config_file::{self, Loaded},
     error::UserError,
     folders::Folders,
+    systemd,
 };
 
 /// How long stopping may take before the process ends all the same.
@@ -84,6 +85,8 @@ async fn serve(global: &Global, args: &DaemonArgs, folders: &Folders, config: Co
     if global.demo {
         super::demo::furnish(running.file()).await?;
     }
+    let mut watchdog = Watchdog::of(&running);
+    Watchdog::ready(&running);
     loop {
         let renewal = running.renewal();
         tokio::select! {
@@ -91,12 +94,23 @@ async fn serve(global: &Global, args: &DaemonArgs, folders: &Folders, config: Co
                 inforce.prefer = Some(running.address());
                 running.stop().await?;
                 running = Daemon::start(inforce.clone()).await?;
+                watchdog = Watchdog::of(&running);
                 tracing::info!("the instruments have changed");
             }
             wish = signals.next() => match wish {
                 Wish::End => break,
-                Wish::Reload => running = reload(global, args, folders, running, &mut inforce).await?,
+                Wish::Reload => {
+                    systemd::reloading();
+                    let (after, refused) = reload(global, args, folders, running, &mut inforce).await?;
+                    running = after;
+                    watchdog = Watchdog::of(&running);
+                    Watchdog::ready(&running);
+                    if let Some(refused) = refused {
+                        systemd::status(&refused);
+                    }
+                }
             },
+            () = watchdog.look() => {}
             error = running.failed() => {
                 drop(tokio::time::timeout(STOPPING, running.stop()).await);
                 return Err(error);
@@ -104,6 +118,7 @@ async fn serve(global: &Global, args: &DaemonArgs, folders: &Folders, config: Co
         }
     }
     tracing::info!("stopping");
+    systemd::stopping();
     tokio::select! {
         stopped = running.stop() => stopped,
         // A second signal: at once.
@@ -112,20 +127,56 @@ async fn serve(global: &Global, args: &DaemonArgs, folders: &Folders, config: Co
     }
 }
 
-/// Takes up a changed configuration. One that cannot be read or used changes nothing.
+/// Feeds the watchdog of systemd, where there is one, while all parts of the daemon turn.
+struct Watchdog {
+    every: Option<tokio::time::Interval>,
+    pulse: PulseWatch,
+    still: Vec<String>,
+}
+
+impl Watchdog {
+    fn of(running: &Running) -> Self {
+        let every = systemd::watchdog().map(|period| {
+            let mut every = tokio::time::interval(period);
+            every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            every
+        });
+        Self { every, pulse: running.pulse().watch(), still: Vec::new() }
+    }
+
+    fn ready(running: &Running) {
+        systemd::ready(&format!("answers at {}", running.file().address));
+    }
+
+    /// Waits for the next look, and takes it; for ever where nobody wants to know.
+    async fn look(&mut self) {
+        let Some(every) = &mut self.every else { return std::future::pending().await };
+        every.tick().await;
+        let still = self.pulse.still();
+        if still.is_empty() {
+            systemd::alive();
+        } else if self.still != still {
+            tracing::debug!("waiting for {}", still.join(", "));
+        }
+        self.still = still;
+    }
+}
+
+/// Takes up a changed configuration. One that cannot be read or used changes nothing, and is said.
 async fn reload(
     global: &Global,
     args: &DaemonArgs,
     folders: &Folders,
     running: Running,
     inforce: &mut Options,
-) -> anyhow::Result<Running> {
+) -> anyhow::Result<(Running, Option<String>)> {
     let loaded = load(global, args, folders).and_then(|loaded| check(&loaded).map(|()| loaded));
     let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
-            tracing::error!("the configuration stays as it was: {error}");
-            return Ok(running);
+            let refused = format!("the configuration stays as it was: {error}");
+            tracing::error!("{refused}");
+            return Ok((running, Some(refused)));
         }
     };
     for warning in &loaded.warnings {
@@ -139,12 +190,13 @@ async fn reload(
         Ok(running) => {
             *inforce = wanted;
             tracing::info!("the configuration was read again");
-            Ok(running)
+            Ok((running, None))
         }
         Err(error) => {
-            tracing::error!("the configuration stays as it was: {error:#}");
+            let refused = format!("the configuration stays as it was: {error:#}");
+            tracing::error!("{refused}");
             inforce.prefer = prefer;
-            Daemon::start(inforce.clone()).await
+            Ok((Daemon::start(inforce.clone()).await?, Some(refused)))
         }
     }
 }

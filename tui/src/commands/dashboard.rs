@@ -5,7 +5,6 @@ use std::io::IsTerminal as _;
 use bellwether_core::catalog::Catalog;
 
 use crate::{
-    alarm::Alarm,
     cli::Global,
     client::stream::Reconnect,
     config_file,
@@ -56,7 +55,6 @@ pub(super) fn run(global: &Global, chart: Option<&str>) -> anyhow::Result<()> {
             settings: SettingsFile::of(&folders, global.config.is_some()),
             data: folders.data.clone(),
             chart,
-            alarm: alarm(global, &folders),
         };
         let renewing = global.url.clone().map(|url| tokio::spawn(logins::keep(url)));
         let done = runtime::run(options).await;
@@ -86,12 +84,6 @@ pub(super) fn needs_a_terminal() -> Result<(), UserError> {
 /// The user's time zone, where the configuration names one. What is wrong with the file is the daemon's to say.
 pub(super) fn timezone(global: &Global, folders: &Folders) -> Option<String> {
     config_file::load(&folders.config, global.config.is_some()).ok().and_then(|loaded| loaded.config.user.timezone)
-}
-
-/// What is heard when an alert fires, as the configuration has it. What is wrong with the file is the daemon's to say.
-pub(super) fn alarm(global: &Global, folders: &Folders) -> Alarm {
-    let config = config_file::load(&folders.config, global.config.is_some()).map(|loaded| loaded.config);
-    Alarm::new(&config.unwrap_or_default().dashboard, |name| std::env::var(name).ok())
 }
 
 /// How the dashboard finds the daemon again: by the file that a new one writes, or by the login that is kept for its address.

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 
 use super::{
     daemon::{filter, options, temporary_data},
-    dashboard::{alarm, needs_a_terminal, on_a_runtime, reconnect, timezone},
+    dashboard::{needs_a_terminal, on_a_runtime, reconnect, timezone},
 };
 use crate::{
     cli::Global,
@@ -61,7 +61,6 @@ async fn show(global: &Global, folders: &Folders, file: DaemonFile) -> anyhow::R
         timezone: timezone(global, folders),
         settings: SettingsFile::of(folders, global.config.is_some()),
         data: folders.data.clone(),
-        alarm: alarm(global, folders),
         chart: None,
     })
     .await

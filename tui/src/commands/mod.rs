@@ -6,18 +6,22 @@ mod backup;
 mod daemon;
 mod dashboard;
 mod demo;
+mod doctor;
 mod events;
+mod init;
 mod instruments;
 mod login;
 mod notify;
 mod prices;
+mod service;
 mod settings;
+mod shell;
 mod transfer;
 mod watch;
 
 use std::future::Future;
 
-use crate::cli::{Cli, Command, ConfigCommand, Deliveries, Notify};
+use crate::cli::{Cli, Command, ConfigCommand, Deliveries, Notify, Service};
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
@@ -50,6 +54,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Config(ConfigCommand::Check)) => settings::check(&global),
         Some(Command::Export { format }) => wait(transfer::export(&global, format)),
         Some(Command::Import { file }) => wait(transfer::import(&global, &file)),
+        Some(Command::Init { force }) => wait(init::run(&global, force)),
+        Some(Command::Completions { shell }) => shell::completions(shell),
+        Some(Command::Man { dir }) => shell::man(dir.as_deref()),
+        Some(Command::Doctor) => wait(doctor::run(&global)),
+        Some(Command::Service(Service::Install(args))) => wait(service::install(&global, args)),
+        Some(Command::Service(Service::Uninstall)) => service::uninstall(&global),
+        Some(Command::Service(Service::Status)) => service::status(&global),
         Some(Command::Backup { file }) => backup::back_up(&global, &file),
         Some(Command::Restore { file }) => backup::restore(&global, &file),
         Some(Command::Config(ConfigCommand::Keys)) => settings::keys(&global),

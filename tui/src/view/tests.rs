@@ -5,7 +5,7 @@ use bellwether_core::{
     firing::Told,
     time::Span,
 };
-use crossterm::event::KeyCode;
+use crossterm::event::{KeyCode, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 use unicode_width::UnicodeWidthStr;
 
@@ -529,6 +529,24 @@ fn the_crosshair_tells_the_values_of_its_bar() {
     assert!(shown.contains('┼'), "{shown}");
     let (app, shown) = charted(&[KeyCode::Left, KeyCode::Esc]);
     assert!(app.screen == Screen::Chart && !shown.contains('┼'), "Esc puts it away first");
+}
+
+#[test]
+fn the_chart_is_pulled_along_by_the_mouse_and_never_beyond_what_there_is() {
+    let (mut app, _) = charted(&[]);
+    let at = |kind, column| {
+        Message::Mouse(MouseEvent { kind, column, row: 10, modifiers: crossterm::event::KeyModifiers::NONE })
+    };
+    let columns: Vec<u16> = app.chart.plot.bars.iter().map(|(_, column)| *column).collect();
+    let (from, to) = (columns[columns.len() - 40], columns[columns.len() - 10]);
+    let (left, dragged) = (MouseButton::Left, MouseEventKind::Drag(MouseButton::Left));
+    fixture::feed(&mut app, [at(MouseEventKind::Down(left), from), at(dragged, to)]);
+    let back = app.chart.back;
+    assert!(back >= 30, "thirty bars back: {back}");
+    fixture::feed(&mut app, [at(dragged, from)]);
+    assert_eq!(app.chart.back, 0, "and on again");
+    fixture::feed(&mut app, [at(dragged, columns[0])]);
+    assert_eq!(app.chart.back, 0, "no further than the newest");
 }
 
 #[test]

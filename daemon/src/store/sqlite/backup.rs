@@ -31,6 +31,19 @@ pub(in crate::store) fn back_up(folder: &Path, to: &Path) -> Result<()> {
     copy(&file, to)
 }
 
+/// Reads the whole database of `folder`, changing nothing, also while it is in use. `false`: there is none yet.
+pub(in crate::store) fn examine(folder: &Path) -> Result<bool> {
+    let file = folder.join(DATABASE_FILE);
+    if fs::metadata(&file).map_or(0, |meta| meta.len()) == 0 {
+        return Ok(false);
+    }
+    inspect(&file)?;
+    let why = |error: rusqlite::Error| open_error(&file, &error);
+    let connection = open_for_inspection(&file).map_err(why)?;
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).map_err(why)?;
+    if verdict == "ok" { Ok(true) } else { Err(damaged(&file, verdict.replace('\n', " "))) }
+}
+
 /// Puts a backup in the place of the database of `folder`, which no daemon may be using. What was there is kept beside it under the name that
 /// is answered. Anything but a whole database of ours is refused, and nothing is changed.
 pub(in crate::store) fn restore(folder: &Path, backup: &Path, now: Timestamp) -> Result<Option<PathBuf>> {

@@ -98,6 +98,12 @@ impl Sqlite {
         ask(&self.writer, Database::writable).await
     }
 
+    /// Both threads take jobs and answer.
+    pub(super) async fn answers(&self) -> Result<()> {
+        ask(&self.writer, |_| Ok(())).await?;
+        ask(&self.reader, |_| Ok(())).await
+    }
+
     /// Has the reading thread do `work`, on the state of one moment.
     pub(super) async fn read<T: Send + 'static>(
         &self,

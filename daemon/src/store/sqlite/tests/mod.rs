@@ -14,6 +14,7 @@ use std::{
 
 use bellwether_core::{
     alert::{Alert, UserId},
+    delivery::{DeliveryState, group::Grouping},
     evaluator::Cut,
     instrument::Symbol,
     tick::{Candle, Session},
@@ -23,7 +24,7 @@ use tempfile::TempDir;
 
 use super::{
     super::{
-        ACCOUNTS, ALERTS_PER_ACCOUNT, AlertEdit, DATABASE_FILE, Record, Route, Store,
+        ACCOUNTS, ALERTS_PER_ACCOUNT, AlertEdit, DATABASE_FILE, Lane, Outcome, Record, Route, Store, Take,
         story::{self, at, cut, email, fire, firing, price, rule, symbol},
     },
     *,
@@ -293,6 +294,40 @@ async fn an_account_has_a_thousand_alerts_and_the_owner_any_number() {
     }
     let full = store.create_user("late@example.org".to_owned(), String::new(), at(0)).await;
     assert_eq!(full, Err(StoreError::Quota { limit: ACCOUNTS }));
+}
+
+#[tokio::test]
+async fn the_end_of_one_message_and_the_start_of_the_next_are_one_commit() {
+    let folder = folder();
+    let store = open(&folder);
+    let alert = one_alert(&store).await;
+    for number in 1..=3 {
+        fire(&store, firing(&alert, number, at(1)), &[email()], at(1)).await;
+    }
+    let take = || Take { lane: Lane::Fresh, grouping: Grouping::OFF, memory: Some("spent".to_owned()), now: at(2) };
+    let first = store.take(email(), take()).await.expect("taken").expect("due").due.delivery;
+    let outcome = || Outcome::Sent { answer: "250 ok".to_owned() };
+    let next = move |due: [Option<Timestamp>; 3]| {
+        assert_eq!(due, [None, None, Some(at(1))], "the one before it is no longer in front");
+        Some(take())
+    };
+    outside(&folder).execute_batch("UPDATE firings SET firing = 'x' WHERE number = 2").expect("damaged");
+    let refused = store.finish_and_take(first.id, outcome(), at(2), next).await;
+    assert!(matches!(refused, Err(StoreError::Broken(_))), "{refused:?}");
+    let rows = store.deliveries(UserId::OWNER, None, None, 9).await.expect("read").items;
+    let states: Vec<_> = rows.iter().rev().map(|row| row.state.as_str()).collect();
+    assert_eq!(states, ["sending", "queued", "queued"], "neither of the two was done");
+
+    outside(&folder)
+        .execute_batch("UPDATE firings SET firing = (SELECT firing FROM firings WHERE number = 3) WHERE number = 2")
+        .expect("mended");
+    let (sent, taken) = store.finish_and_take(first.id, outcome(), at(2), next).await.expect("done");
+    assert_eq!((sent.state, sent.finished), (DeliveryState::Sent, Some(at(2))));
+    let second = taken.expect("taken").due.delivery;
+    assert_eq!((second.firing.number, second.state, second.attempts), (2, DeliveryState::Sending, 1));
+    assert_eq!(store.channel_memory(email()).await.expect("read").as_deref(), Some("spent"));
+    let (_, none) = store.finish_and_take(second.id, outcome(), at(2), |_| None).await.expect("done");
+    assert_eq!(none, None, "what is not wanted is not taken");
 }
 
 #[tokio::test]

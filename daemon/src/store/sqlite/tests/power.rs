@@ -11,10 +11,7 @@ use std::{
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
-use super::{
-    super::super::{Lane, Outcome, Take},
-    *,
-};
+use super::*;
 
 /// Tells the traced run where it is to work.
 const RUN: &str = "BELLWETHER_POWER_RUN";
