@@ -31,7 +31,7 @@ use bellwether_core::{
 };
 
 #[cfg(test)]
-pub(crate) use self::bare::Bare;
+pub(crate) use self::bare::{Bare, rows_on_disk};
 pub(crate) use self::error::{OpenError, StoreError};
 use self::{
     cursor::{Cursor, Listing},
