@@ -16,6 +16,7 @@ mod layers;
 mod scenarios;
 mod service;
 mod shell;
+mod supply;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
