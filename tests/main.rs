@@ -8,6 +8,7 @@ mod cli;
 mod concurrent;
 mod counterparts;
 mod crash;
+mod docs;
 mod doctor;
 mod harness;
 mod hostile;
