@@ -454,6 +454,9 @@ pub struct Health {
     pub simulated: bool,
     /// How long it has been running.
     pub uptime_seconds: i64,
+    /// What is not as it should be and keeps nothing from working, by what it is about.
+    #[serde(default)]
+    pub notes: std::collections::BTreeMap<String, String>,
     /// Each part that must work, with `ok` or what is wrong.
     pub checks: std::collections::BTreeMap<String, String>,
     /// The feeds.

@@ -29,7 +29,8 @@ use bellwether_core::{
     condition::{ChannelName, HistoryNeed},
     config::{self, Config, Senseless},
     evaluator::Evaluator,
-    instrument::Instrument,
+    event::FeedState,
+    instrument::{FeedId, Instrument},
     notification::About,
     protocol::{AlertPatch, DaemonFile, PROTOCOL},
     tick::Candle,
@@ -38,7 +39,7 @@ use bellwether_core::{
 use futures_util::future::BoxFuture;
 use tokio::{
     net::TcpListener,
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -48,10 +49,12 @@ use crate::{
     clock::{Clock, watch_jumps},
     evaluate::Evaluate,
     gateway,
+    heartbeat::{self, Heartbeat},
     history::{Days, History},
-    ingest,
+    ingest::{self, desk::Left, feeds::Feeds},
     links::{BATCHES, CHANGES, EVENTS, Notices, TICKS},
     metrics::Metrics,
+    notes::Notes,
     notify, past,
     presence::Presence,
     provider::{Priority, Providers},
@@ -103,6 +106,27 @@ pub struct Running {
     presence: Presence,
     renew: Arc<Notify>,
     pulse: Pulse,
+    notes: Notes,
+    config: Arc<Config>,
+    data: PathBuf,
+    runtime: PathBuf,
+    clock: Clock,
+    metrics: Metrics,
+    feeds: Feeds,
+    /// What the desk has left, once it has ended.
+    desk: oneshot::Receiver<Left>,
+}
+
+/// What goes on while the roles are started under other settings: the feeds with their connections, the database, the figures.
+#[derive(Debug)]
+struct Kept {
+    presence: Presence,
+    store: Store,
+    clock: Clock,
+    metrics: Metrics,
+    notes: Notes,
+    feeds: Feeds,
+    left: Left,
 }
 
 /// Says what is wrong with settings that can only be judged by those who use them, without starting anything.
@@ -120,26 +144,38 @@ pub fn check(config: &Config) -> Result<(), Senseless> {
 
 impl Daemon {
     /// Starts all roles. When it returns, the daemon answers at the address in [`Running::file`] and is ready.
-    #[expect(clippy::too_many_lines, reason = "one straight story: each step needs what the one before made")]
     pub async fn start(options: Options) -> anyhow::Result<Running> {
-        let Options { mut config, data, runtime, prefer } = options;
-        check(&config)?;
-        let clock = Clock::system();
+        check(&options.config)?;
+        // Refuse before anything is opened: one daemon per data folder, and a port that can be had.
+        let presence = Presence::take(&options.data, &options.runtime)?;
+        let doors = doors(&options.config.server, options.prefer).await?;
+        let (clock, metrics) = (Clock::system(), Metrics::new());
+        let store = Store::open(&options.data)?;
+        let providers = Providers::open(&options.config, &store, &clock).await;
+        let (feeds, news) = Feeds::new(&options.config, providers);
+        let left = Left { news, said: Vec::new() };
+        let notes = Notes::default();
+        Self::start_roles(options, doors, Kept { presence, store, clock, metrics, notes, feeds, left }).await
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one straight story: each step needs what the one before made")]
+    async fn start_roles(
+        options: Options,
+        (door, inner): (gateway::Door, Option<gateway::Door>),
+        kept: Kept,
+    ) -> anyhow::Result<Running> {
+        let Kept { mut presence, store, clock, metrics, notes, mut feeds, left } = kept;
+        let Options { mut config, data, runtime, .. } = options;
         let started = clock.now();
-        let metrics = Metrics::new();
         let simulated = config.is_simulated();
         let timezone = match &config.user.timezone {
             Some(zone) => jiff::tz::TimeZone::get(zone).with_context(|| format!("`user.timezone`: {zone}"))?,
             None => jiff::tz::TimeZone::system(),
         };
 
-        // Refuse before anything is opened: one daemon per data folder, and a port that can be had.
-        let mut presence = Presence::take(&data, &runtime)?;
-        let (door, inner) = doors(&config.server, prefer).await?;
         let own = inner.as_ref().unwrap_or(&door);
         let address = own.listener.local_addr().context("the listener has no address")?;
 
-        let store = Store::open(&data)?;
         set_up(&mut config, store.channels_set().await?);
         let config = Arc::new(config);
         let assigned = ingest::assign(&config, &known_instruments(&store).await?);
@@ -162,7 +198,14 @@ impl Daemon {
         let stop = CancellationToken::new();
         let mut roles = JoinSet::new();
 
-        let providers = Providers::open(&config, &store, &clock).await;
+        let asked =
+            if feeds.are_under(&config) { feeds.providers() } else { Providers::open(&config, &store, &clock).await };
+        feeds.settle(&config, &assigned, asked).await;
+        let kept: Vec<&str> = feeds.names().into_iter().map(FeedId::as_str).collect();
+        if !kept.is_empty() {
+            tracing::info!("{} keep what they have of connections", kept.join(", "));
+        }
+        let providers = feeds.providers();
         let enabled = config.enabled_feeds();
         let search = Search::new(providers.clone(), enabled.clone());
         let renew = Arc::new(Notify::new());
@@ -251,6 +294,24 @@ impl Daemon {
             ("store", Ok(()))
         });
 
+        if let Some(url) = config.heartbeat.url.as_ref().filter(|_| !simulated) {
+            let works = works(hub.clone(), store.clone(), health.clone());
+            let heart = Heartbeat {
+                url: url.clone(),
+                every: config.heartbeat.every.into(),
+                pulse: pulse.clone(),
+                works,
+                notes: notes.clone(),
+            };
+            let beating = heartbeat::run(heart, stop.clone());
+            roles.spawn(async move {
+                beating.await;
+                ("heartbeat", Ok(()))
+            });
+        } else {
+            notes.set(heartbeat::ABOUT, None);
+        }
+
         if !simulated {
             let backups = backup::daily(data.clone(), config.data.backups, clock.clone(), stop.clone());
             roles.spawn(async move {
@@ -282,6 +343,10 @@ impl Daemon {
                 let outbox = health.trouble().unwrap_or_else(|| "ok".to_owned());
                 BTreeMap::from([("outbox".to_owned(), outbox)])
             }),
+            notes: {
+                let notes = notes.clone();
+                Arc::new(move || notes.all())
+            },
             stop: stop.clone(),
             sessions: gateway::Sessions::default(),
         });
@@ -309,9 +374,8 @@ impl Daemon {
         });
 
         // The feeds last: no price before somebody listens.
-        let (news_tx, news) = mpsc::channel(ingest::desk::NEWS); // full: the feed waits, TCP pushes back
-        let (wanted_tx, wanted) = watch::channel(assigned.wanted());
-        let (jumps_tx, jumps) = watch::channel(0);
+        let wanted_tx = feeds.wanted();
+        wanted_tx.send_replace(assigned.wanted());
         let desk = ingest::desk::Deps {
             observations: ticks_tx,
             events: events_tx,
@@ -322,31 +386,23 @@ impl Daemon {
             clock: clock.clone(),
             metrics: metrics.clone(),
             stop: stop.clone(),
+            beat: pulse.part("desk"),
         };
-        let desk = ingest::desk::run(assigned.routes(), known, news, desk);
+        let desk = ingest::desk::run(assigned.routes(), known, left, desk);
         let last = stop.clone();
+        let (left_tx, desk_left) = oneshot::channel();
         roles.spawn(async move {
-            let ended = desk.await;
-            // Where every feed is switched off it has nobody to wait for; the daemon goes on.
+            drop(left_tx.send(desk.await));
+            // It also ends when nobody takes its prices: then another part says why.
             last.cancelled().await;
-            ("desk", ended)
+            ("desk", Ok(()))
         });
-        let jumping = watch_jumps(jumps_tx, stop.clone());
+        let jumping = watch_jumps(feeds.jumps(), stop.clone());
         roles.spawn(async move {
             jumping.await;
             ("clock", Ok(()))
         });
-        let context = ingest::Context {
-            providers,
-            news: news_tx,
-            wanted,
-            jumps,
-            clock: clock.clone(),
-            metrics,
-            stop: stop.clone(),
-        };
-        ingest::start(&config, &assigned, &context, &mut roles);
-        drop(context);
+        feeds.start(&config, &assigned, &clock, &metrics);
         if config.feeds.simulated.enabled {
             let past = simulated_past(config.feeds.simulated.seed, assigned.instruments, store.clone(), clock.now());
             // No role: the charts can do without it.
@@ -363,7 +419,26 @@ impl Daemon {
             token,
         };
         presence.announce(&runtime, &file)?;
-        Ok(Running { file, address, stop, roles, hub: hub_task, store, presence, renew, pulse })
+        let hub = hub_task;
+        Ok(Running {
+            file,
+            address,
+            stop,
+            roles,
+            hub,
+            store,
+            presence,
+            renew,
+            pulse,
+            notes,
+            config,
+            data,
+            runtime,
+            clock,
+            metrics,
+            feeds,
+            desk: desk_left,
+        })
     }
 }
 
@@ -390,11 +465,66 @@ impl Running {
         async move { renew.notified().await }
     }
 
-    /// Waits until a role ends although nobody asked it to: then the daemon is to be stopped, loudly.
+    /// Waits until a part ends although nobody asked it to: then the daemon is to be stopped, loudly.
     pub async fn failed(&mut self) -> anyhow::Error {
-        match self.roles.join_next().await {
-            Some(ended) => unexpected(ended),
-            None => anyhow::anyhow!("the daemon has no part left that runs"),
+        tokio::select! {
+            ended = self.roles.join_next() => match ended {
+                Some(ended) => unexpected(ended),
+                None => anyhow::anyhow!("the daemon has no part left that runs"),
+            },
+            (_, error) = self.feeds.ended() => error,
+        }
+    }
+
+    /// Notes something that is not as it should be and keeps nothing from working, or that it is over: `/health/ready` shows it.
+    pub fn note(&self, about: &str, said: Option<String>) {
+        self.notes.set(about, said);
+    }
+
+    /// Goes on under other settings: all but the feeds are stopped and started again, sends in hand are finished first. Feeds that the
+    /// settings do not concern keep their connections, and what they say meanwhile waits.
+    ///
+    /// Settings with which the daemon cannot start change nothing: it goes on under `before`, and the second value says why. An
+    /// error: it cannot go on at all.
+    pub async fn renewed(self, wanted: Options, before: Options) -> anyhow::Result<(Self, Option<anyhow::Error>)> {
+        if let Err(error) = check(&wanted.config) {
+            return Ok((self, Some(error.into())));
+        }
+        let elsewhere = wanted.data != self.data
+            || wanted.runtime != self.runtime
+            || wanted.config.is_simulated() != self.config.is_simulated();
+        if elsewhere {
+            self.stop().await?;
+            return Box::pin(Self::anew(wanted, before)).await;
+        }
+        // An address of its own can be had, or not, before anything is stopped.
+        let listen = wanted.config.server.listen;
+        let early = if listen.is_some() && listen != self.config.server.listen {
+            match doors(&wanted.config.server, wanted.prefer).await {
+                Ok(doors) => Some(doors),
+                Err(error) => return Ok((self, Some(error))),
+            }
+        } else {
+            None
+        };
+        let kept = self.pause().await?;
+        let started = async {
+            let doors = match early {
+                Some(doors) => doors,
+                None => doors(&wanted.config.server, wanted.prefer).await?,
+            };
+            Daemon::start_roles(wanted, doors, kept).await
+        };
+        match started.await {
+            Ok(running) => Ok((running, None)),
+            Err(error) => Ok((Daemon::start(before).await?, Some(error))),
+        }
+    }
+
+    async fn anew(wanted: Options, before: Options) -> anyhow::Result<(Self, Option<anyhow::Error>)> {
+        match Daemon::start(wanted).await {
+            Ok(running) => Ok((running, None)),
+            Err(error) => Ok((Daemon::start(before).await?, Some(error))),
         }
     }
 
@@ -403,6 +533,14 @@ impl Running {
     /// What could not be sent stays in the outbox for the next start.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.presence.withdraw();
+        self.feeds.stop().await;
+        let Kept { store, .. } = self.pause().await?;
+        store.close().await;
+        Ok(())
+    }
+
+    /// Ends all roles. The feeds go on, and are not read.
+    async fn pause(mut self) -> anyhow::Result<Kept> {
         self.stop.cancel();
         let mut trouble = None;
         while let Some(ended) = self.roles.join_next().await {
@@ -413,9 +551,35 @@ impl Running {
         }
         // Everybody who tells the hub something is gone, so it ends.
         drop(self.hub.await);
-        self.store.close().await;
-        trouble.map_or(Ok(()), Err)
+        let Self { presence, store, clock, metrics, notes, feeds, desk, .. } = self;
+        match (trouble, desk.await) {
+            (None, Ok(left)) => Ok(Kept { presence, store, clock, metrics, notes, feeds, left }),
+            (Some(trouble), _) => {
+                store.close().await;
+                Err(trouble)
+            }
+            (None, Err(_)) => {
+                store.close().await;
+                Err(anyhow::anyhow!("the desk broke; please report this"))
+            }
+        }
     }
+}
+
+/// Whether prices come in and what fires can be recorded, or why not.
+fn works(hub: gateway::Hub, store: Store, health: notify::StoreHealth) -> heartbeat::Works {
+    Arc::new(move || {
+        let (hub, store, health) = (hub.clone(), store.clone(), health.clone());
+        Box::pin(async move {
+            if let Some(trouble) = health.trouble() {
+                return Err(trouble);
+            }
+            store.writable().await.map_err(|error| error.to_string())?;
+            let feeds = hub.feeds().await.map_err(|_| "the hub has stopped".to_owned())?;
+            let alive = feeds.iter().any(|feed| matches!(feed.state, FeedState::Live | FeedState::Paused));
+            if alive { Ok(()) } else { Err("no feed delivers".to_owned()) }
+        })
+    })
 }
 
 /// Asks the store again and again: an answer shows that its threads turn.

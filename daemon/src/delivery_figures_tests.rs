@@ -92,6 +92,7 @@ impl Line {
         let (trades, _nobody) = mpsc::channel(TRADES);
         let set = notify::ChannelSet::new(&config, clock.clone(), &notify::Hands::default()).expect("channels");
         let delivery = notify::Deps {
+            pulse: crate::pulse::Pulse::default(),
             store: store.clone(),
             channels: Arc::new(set),
             events: told.clone(),
@@ -100,9 +101,11 @@ impl Line {
             context: notify::Context { catalog: Arc::new(catalog.clone()), timezone: None, simulated: false },
             health: notify::StoreHealth::default(),
             policy: notify::Policy::default(),
+            pulse: crate::pulse::Pulse::default(),
         };
         let standing = store.alerts().await.expect("alerts");
         let evaluate = Evaluate {
+            beat: crate::pulse::Beat::default(),
             evaluator: Evaluator::restore(catalog.instruments().iter().cloned(), standing, Cut::default()),
             instruments: catalog.instruments().iter().map(|i| (i.symbol, i.clone())).collect(),
             batches: batches.clone(),
@@ -115,6 +118,7 @@ impl Line {
             notices: Arc::new(|_| {}),
             clock,
             metrics,
+            beat: crate::pulse::Pulse::default().part("evaluate"),
         };
         let tasks = vec![
             tokio::spawn(notify::run(recorded, delivery)),

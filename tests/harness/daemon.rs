@@ -147,6 +147,11 @@ impl Daemon {
     /// Asks it to read its configuration again, and waits until it has: it writes a new `daemon.json`, with a new token.
     pub(crate) async fn reload(&mut self) {
         self.signal("HUP").await;
+        self.followed().await;
+    }
+
+    /// Waits until it has read its configuration again by itself.
+    pub(crate) async fn followed(&mut self) {
         let path = self.process.folder.join(DAEMON_FILE);
         let file: DaemonFile = eventually("the daemon comes back under its new configuration", async || {
             let text = tokio::fs::read_to_string(&path).await.ok()?;

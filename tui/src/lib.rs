@@ -24,6 +24,7 @@ pub mod systemd;
 mod terminal;
 pub mod unit;
 mod view;
+pub mod watched;
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -273,6 +273,7 @@ impl Loop {
                 Reply::Candles(symbol, interval, before, api.candles(symbol, interval, App::MOST_BARS, before).await)
             }),
             Effect::FetchInstruments => self.call(|api| async move { Reply::Instruments(api.instruments().await) }),
+            Effect::FetchStatus => self.call(|api| async move { Reply::Status(api.status().await.map(Box::new)) }),
             Effect::FetchChannels => self.call(|api| async move { Reply::Channels(api.channels().await) }),
             Effect::FetchPast(line) => self.call(|api| async move {
                 let wanted = NewBacktest { expr: Some(line.clone()), exprs: None, days: Some(App::PAST_DAYS) };

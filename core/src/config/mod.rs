@@ -45,6 +45,8 @@ pub struct Config {
     pub data: Data,
     /// What is written to the log.
     pub log: Log,
+    /// Who is told again and again that everything works.
+    pub heartbeat: Heartbeat,
     /// How the dashboard looks and what it lists.
     pub dashboard: Dashboard,
 }
@@ -782,6 +784,22 @@ impl Default for Log {
     }
 }
 
+/// `[heartbeat]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Heartbeat {
+    /// What is called (GET) while prices come in, alerts are judged and firings can be recorded. Absent: nobody. It counts as a secret.
+    pub url: Option<Secret>,
+    /// How often.
+    pub every: Span,
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self { url: None, every: Span::from_seconds(60) }
+    }
+}
+
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -964,6 +982,9 @@ impl Config {
         }
         if let Some(secret) = &mut self.feeds.twelvedata.api_key {
             secrets.push(("feeds.twelvedata.api_key".to_owned(), secret));
+        }
+        if let Some(secret) = &mut self.heartbeat.url {
+            secrets.push(("heartbeat.url".to_owned(), secret));
         }
         if let Some(secret) = self.channels.email.as_mut().and_then(|email| email.password.as_mut()) {
             secrets.push(("channels.email.password".to_owned(), secret));

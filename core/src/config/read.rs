@@ -1,6 +1,6 @@
 //! Reads a configuration from text, and says what is wrong with one that cannot be taken: where, what was found, what was expected.
 
-use super::{CoingeckoPlan, Config};
+use super::{CoingeckoPlan, Config, Secret};
 use crate::time::Span;
 
 /// What is wrong with a configuration, and where.
@@ -109,6 +109,14 @@ impl Config {
         }
         if self.data.keep_bars < Span::from_seconds(86_400) {
             wrong("data.keep_bars", "expected a duration from 1d upward");
+        }
+        if self.heartbeat.every < Span::from_seconds(10) {
+            wrong("heartbeat.every", "expected a duration from 10s upward");
+        }
+        if let Some(Secret::Value(url)) = &self.heartbeat.url
+            && let Err(message) = check_url(url, ["https", "http"])
+        {
+            wrong("heartbeat.url", &message);
         }
         if self.data.backups > 366 {
             wrong("data.backups", "expected an integer from 0 to 366");

@@ -57,6 +57,7 @@ async fn health(gateway: &Gateway) -> (bool, Health) {
         status: if ready { "ready" } else { "not ready" }.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         simulated: gateway.simulated(),
+        notes: (gateway.notes)(),
         uptime_seconds: gateway.clock.now().since(gateway.started).as_seconds(),
         checks,
         feeds: feeds.unwrap_or_default(),

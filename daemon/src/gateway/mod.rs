@@ -138,6 +138,8 @@ pub(crate) struct Gateway {
     pub(crate) started: Timestamp,
     /// The health of the other parts; store and hub are asked here.
     pub(crate) health: Checks,
+    /// What is not as it should be and keeps nothing from working.
+    pub(crate) notes: Checks,
     /// Cancelled when the daemon stops.
     pub(crate) stop: CancellationToken,
     /// Open WebSocket sessions; starts empty.

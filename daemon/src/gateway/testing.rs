@@ -215,6 +215,7 @@ impl Rig {
             auth,
             timezone: jiff::tz::TimeZone::UTC,
             started: clock.now(),
+            notes: Arc::new(BTreeMap::new),
             health: Arc::new(|| BTreeMap::from([("evaluator".to_owned(), "ok".to_owned())])),
             stop: stop.clone(),
             sessions: Sessions::default(),

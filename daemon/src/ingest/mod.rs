@@ -25,6 +25,7 @@ mod codes;
 mod coinbase;
 mod coingecko;
 pub(crate) mod desk;
+pub(crate) mod feeds;
 mod finnhub;
 mod kraken;
 mod scan;
@@ -50,12 +51,12 @@ use bellwether_core::{
     time::Span,
 };
 use rust_decimal::Decimal;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{clock::Clock, links::Setup, metrics::Metrics, provider::Providers};
 use desk::{Candidate, NewsSender, Wanted};
-use supervise::{Feed, Link, jittered, supervise};
+use supervise::Feed;
 
 /// What every feed is given. All of it is shared; a clone is cheap.
 #[derive(Clone, Debug)]
@@ -72,7 +73,7 @@ pub(crate) struct Context {
     pub clock: Clock,
     /// Counts what came and what was not believed.
     pub metrics: Metrics,
-    /// Ends all feeds.
+    /// Ends the feed.
     pub stop: CancellationToken,
 }
 
@@ -246,47 +247,31 @@ fn set_up(instrument: &mut Instrument, feed: FeedId, config: &Config, instrument
     }
 }
 
-/// Starts one task for each feed with something to deliver. They end when `context.stop` is cancelled, or when nobody takes
-/// their prices any more; whatever else happens, they try again.
-pub(crate) fn start(
-    config: &Config,
-    assigned: &Assigned,
-    context: &Context,
-    tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>,
-) {
-    for &id in assigned.feeds.keys() {
-        let instruments = assigned.of(id);
-        let count = u32::try_from(instruments.len()).unwrap_or(u32::MAX);
-        let feed = match id {
-            FeedId::Coinbase => Feed::Coinbase(coinbase::Coinbase::new(&config.feeds.coinbase, instruments)),
-            FeedId::Kraken => Feed::Kraken(kraken::Kraken::new(&config.feeds.kraken, instruments)),
-            FeedId::Binance => Feed::Binance(binance::Binance::new(
-                &config.feeds.binance,
-                instruments,
-                context.providers.binance.clone(),
-            )),
-            FeedId::Coingecko => Feed::Coingecko(coingecko::Coingecko::new(
-                &config.feeds.coingecko,
-                instruments,
-                context.providers.coingecko.clone(),
-            )),
-            FeedId::Yahoo => {
-                let interval = config.feeds.yahoo.interval.max(YAHOO_INTERVAL);
-                let provider = context.providers.yahoo.clone();
-                let feed = yahoo::Yahoo::new(&config.feeds.yahoo, interval, instruments, provider);
-                Feed::Yahoo(Box::new(feed))
-            }
-            FeedId::Finnhub => Feed::Finnhub(finnhub::Finnhub::new(&config.feeds.finnhub, instruments)),
-            FeedId::Twelvedata => {
-                Feed::Twelvedata(twelvedata::Twelvedata::new(instruments, context.providers.twelvedata.clone()))
-            }
-            FeedId::Simulated => {
-                Feed::Simulated(Box::new(simulated::Simulated::new(&config.feeds.simulated, instruments)))
-            }
-            FeedId::Tape => Feed::Tape(tape::Tape::new(&config.feeds.tape, instruments)),
-        };
-        let link = Link::new(id, count, context.clone());
-        tasks.spawn(async move { (id.as_str(), supervise(feed, link, jittered).await) });
+/// A feed for these instruments, which delivers once it is supervised.
+fn make(id: FeedId, config: &Config, instruments: Vec<Instrument>, context: &Context) -> Feed {
+    match id {
+        FeedId::Coinbase => Feed::Coinbase(coinbase::Coinbase::new(&config.feeds.coinbase, instruments)),
+        FeedId::Kraken => Feed::Kraken(kraken::Kraken::new(&config.feeds.kraken, instruments)),
+        FeedId::Binance => {
+            Feed::Binance(binance::Binance::new(&config.feeds.binance, instruments, context.providers.binance.clone()))
+        }
+        FeedId::Coingecko => Feed::Coingecko(coingecko::Coingecko::new(
+            &config.feeds.coingecko,
+            instruments,
+            context.providers.coingecko.clone(),
+        )),
+        FeedId::Yahoo => {
+            let interval = config.feeds.yahoo.interval.max(YAHOO_INTERVAL);
+            let provider = context.providers.yahoo.clone();
+            let feed = yahoo::Yahoo::new(&config.feeds.yahoo, interval, instruments, provider);
+            Feed::Yahoo(Box::new(feed))
+        }
+        FeedId::Finnhub => Feed::Finnhub(finnhub::Finnhub::new(&config.feeds.finnhub, instruments)),
+        FeedId::Twelvedata => {
+            Feed::Twelvedata(twelvedata::Twelvedata::new(instruments, context.providers.twelvedata.clone()))
+        }
+        FeedId::Simulated => Feed::Simulated(Box::new(simulated::Simulated::new(&config.feeds.simulated, instruments))),
+        FeedId::Tape => Feed::Tape(tape::Tape::new(&config.feeds.tape, instruments)),
     }
 }
 
@@ -334,16 +319,25 @@ mod tests {
         let mut config = Config::default();
         config.feeds.simulated.enabled = true;
         let assigned = assign(&config, &Catalog::builtin());
-        let mut tasks = JoinSet::new();
-        start(&config, &assigned, &desk.context, &mut tasks);
+        let (mut feeds, news) = feeds::Feeds::new(&config, desk.context.providers.clone());
+        desk.news = news;
+        let (clock, metrics) = (desk.context.clock.clone(), desk.context.metrics.clone());
+        feeds.start(&config, &assigned, &clock, &metrics);
         let tick = desk.ticks().await.remove(0);
         let instrument = assigned.instruments.iter().find(|i| i.symbol == tick.symbol).expect("assigned");
         assert!(tick.price.is_positive() && instrument.stale_after >= Span::from_seconds(30));
-        desk.stop();
-        let (name, ended) = tasks.join_next().await.expect("one task").expect("no panic");
-        assert_eq!(name, "simulated");
-        ended.expect("a stop is no error");
-        assert!(tasks.is_empty());
+        assert_eq!(feeds.names(), [FeedId::Simulated]);
+        // Settings that do not concern it leave it alone, others end it.
+        config.feeds.kraken.enabled = false;
+        let providers = feeds.providers();
+        feeds.settle(&config, &assign(&config, &Catalog::builtin()), providers.clone()).await;
+        assert_eq!(feeds.names(), [FeedId::Simulated]);
+        config.feeds.simulated.seed = 7;
+        feeds.settle(&config, &assign(&config, &Catalog::builtin()), providers).await;
+        assert_eq!(feeds.names(), []);
+        feeds.start(&config, &assigned, &clock, &metrics);
+        feeds.stop().await;
+        assert_eq!(feeds.names(), []);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) struct Desk {
     pub(super) context: Context,
     pub(super) wanted: watch::Sender<Wanted>,
     pub(super) jumps: watch::Sender<u64>,
-    news: mpsc::Receiver<News>,
+    pub(super) news: mpsc::Receiver<News>,
     /// What came while something else was waited for.
     ticks: VecDeque<Vec<Tick>>,
     others: VecDeque<What>,

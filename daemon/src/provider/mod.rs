@@ -284,6 +284,23 @@ impl Providers {
         }
     }
 
+    /// Takes those that are concerned from `new`, and goes on with the others: what they have spent stays spent.
+    pub(crate) fn follow(&mut self, new: Self, concerned: impl Fn(FeedId) -> bool) {
+        let Self { coinbase, kraken, binance, coingecko, yahoo, twelvedata } = new;
+        for (old, new) in [
+            (&mut self.coinbase, coinbase),
+            (&mut self.kraken, kraken),
+            (&mut self.binance, binance),
+            (&mut self.coingecko, coingecko),
+            (&mut self.yahoo, yahoo),
+            (&mut self.twelvedata, twelvedata),
+        ] {
+            if concerned(new.feed()) {
+                *old = new;
+            }
+        }
+    }
+
     /// The provider behind a feed, where it has one.
     pub(crate) fn of(&self, feed: FeedId) -> Option<&Provider> {
         match feed {

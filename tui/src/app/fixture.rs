@@ -286,6 +286,7 @@ fn ordinary_day() -> App {
             connected(),
             snapshot_of(tickers(), alerts(), firings),
             Message::Reply(Box::new(Reply::Channels(Ok(channels)))),
+            Message::Reply(Box::new(Reply::Status(Ok(Box::new(status()))))),
         ],
     );
     for ticker in tickers() {
@@ -321,4 +322,12 @@ pub(crate) fn answer(row: AlertRow) -> bellwether_core::protocol::AlertAnswer {
         words: "When so.".to_owned(),
         warnings: Vec::new(),
     }
+}
+
+/// A daemon that has run for three days, and has mail that waits.
+pub(crate) fn status() -> bellwether_core::protocol::Status {
+    let text = r#"{"status":"ready","version":"0.1.0","simulated":false,"uptime_seconds":273600,"checks":{},"feeds":[],"protocol":1,
+        "started":"2026-11-19T10:00:00Z","channels":[],"database":{"writable":true,"size_bytes":13107200,"alerts":7,"firings":1204},
+        "queue":[{"channel":"email","waiting":3,"oldest_seconds":95}],"sessions":2,"resident_bytes":25165824}"#;
+    serde_json::from_str(text).expect("a status")
 }

@@ -11,7 +11,7 @@ use bellwether_core::{
     firing::FiringId,
     instrument::{FeedId, Instrument, Symbol},
     protocol::{
-        AddedInstrument, AlertAnswer, Candles, ChannelTest, ChannelView, NewInstrument, PriceView, SearchAnswer,
+        AddedInstrument, AlertAnswer, Candles, ChannelTest, ChannelView, NewInstrument, PriceView, SearchAnswer, Status,
     },
     time::{Span, Timestamp},
 };
@@ -50,6 +50,8 @@ pub(crate) enum Reply {
     Instruments(Result<Vec<Instrument>, ApiError>),
     /// The channels.
     Channels(Result<Vec<ChannelView>, ApiError>),
+    /// How the daemon is doing.
+    Status(Result<Box<Status>, ApiError>),
     /// A channel's test.
     Tested(ChannelName, Result<ChannelTest, ApiError>),
     /// A delivery was to be sent again.
@@ -91,6 +93,8 @@ pub(crate) enum Effect {
     FetchInstruments,
     /// Get the channels.
     FetchChannels,
+    /// Ask the daemon how it is doing.
+    FetchStatus,
     /// Send a test message.
     TestChannel(ChannelName),
     /// Have a delivery sent again.

@@ -20,6 +20,7 @@ mod fuzzy;
 mod hits;
 mod holdings;
 mod hours;
+mod inside;
 pub(crate) mod keymap;
 mod keys;
 mod levels;
@@ -70,6 +71,7 @@ pub(crate) use filter::Filter;
 pub(crate) use find::{Find, Found};
 pub(crate) use hits::Hits;
 pub(crate) use holdings::{Total, Worth};
+pub(crate) use inside::Inside;
 pub(crate) use keymap::{Action, Context};
 pub(crate) use levels::{Levels, Near, percent_between};
 pub(crate) use line::Line;
@@ -337,6 +339,7 @@ pub struct App {
     edited: Option<(AlertId, String)>,
     pub(crate) chart: chart::ChartView,
     pub(crate) hits_of_alerts: Hits,
+    pub(crate) inside: Inside,
     pub(crate) mouse: bool,
     /// When everything was last asked for anew by hand.
     refreshed: Option<Timestamp>,
@@ -400,6 +403,7 @@ impl App {
             edited: None,
             chart: chart::ChartView::default(),
             hits_of_alerts: Hits::default(),
+            inside: Inside::default(),
             refreshed: None,
             pointed: None,
             hits: Vec::new(),

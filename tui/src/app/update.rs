@@ -88,6 +88,9 @@ fn wishes(app: &mut App) -> Vec<Effect> {
             effects.push(Effect::FetchCandles(symbol, interval, Some(before)));
         }
     }
+    if app.screen == Screen::Health && app.is_live() && app.inside.is_due(app.now) {
+        effects.push(Effect::FetchStatus);
+    }
     effects.append(&mut counts(app));
     effects
 }
@@ -278,6 +281,9 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
             reread(app);
         }
         Reply::Channels(Err(error)) => trouble(app, "channels", &error),
+        Reply::Status(answer) => {
+            app.inside.answered(answer.map(|status| *status).map_err(|error| text::sanitize(&error.to_string())));
+        }
         Reply::Tested(name, Ok(test)) => {
             let (tone, word) = if test.accepted { (Tone::Info, "accepted") } else { (Tone::Trouble, "failed") };
             app.toasts.push(tone, text::sanitize(&format!("test over {name} {word}: {}", test.answer)), app.now);

@@ -14,6 +14,7 @@ use crate::{
     error::UserError,
     folders::Folders,
     systemd,
+    watched::Watched,
 };
 
 /// How long stopping may take before the process ends all the same.
@@ -24,12 +25,12 @@ pub(super) fn run(global: &Global, args: &DaemonArgs) -> anyhow::Result<()> {
     let folders = Folders::find(global)?;
     let loaded = load(global, args, &folders)?;
     check(&loaded)?;
-    log_to_stderr(&loaded.config)?;
+    let level = log_to_stderr(&loaded.config)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let done = runtime.block_on(serve(global, args, &folders, loaded.config));
+    let done = runtime.block_on(serve(global, args, &folders, loaded.config, level));
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
 }
@@ -74,46 +75,65 @@ pub(super) fn options(global: &Global, folders: &Folders, mut config: Config) ->
     Options { config, data, runtime: folders.runtime.clone(), prefer: None }
 }
 
-async fn serve(global: &Global, args: &DaemonArgs, folders: &Folders, config: Config) -> anyhow::Result<()> {
+async fn serve(
+    global: &Global,
+    args: &DaemonArgs,
+    folders: &Folders,
+    config: Config,
+    level: Level,
+) -> anyhow::Result<()> {
     // Before anything starts: a signal that comes early must not end us halfway.
     let mut signals = Signals::listen()?;
+    let mut watched = Watched::new(&folders.config);
     let temporary = global.demo.then(|| temporary_data(folders));
     let folders = temporary.as_ref().map_or(folders, |(folders, _)| folders);
-    let mut inforce = options(global, folders, config);
-    let mut running = Daemon::start(inforce.clone()).await?;
+    let options = options(global, folders, config);
+    let mut running = Daemon::start(options.clone()).await?;
     tracing::info!(address = %running.file().address, version = %running.file().version, "ready");
     if global.demo {
         super::demo::furnish(running.file()).await?;
     }
+    let mut inforce = InForce { global, args, folders, options, level };
     let mut watchdog = Watchdog::of(&running);
     Watchdog::ready(&running);
     loop {
         let renewal = running.renewal();
-        tokio::select! {
-            () = renewal => {
-                inforce.prefer = Some(running.address());
-                running.stop().await?;
-                running = Daemon::start(inforce.clone()).await?;
-                watchdog = Watchdog::of(&running);
-                tracing::info!("the instruments have changed");
-            }
-            wish = signals.next() => match wish {
-                Wish::End => break,
-                Wish::Reload => {
-                    systemd::reloading();
-                    let (after, refused) = reload(global, args, folders, running, &mut inforce).await?;
-                    running = after;
-                    watchdog = Watchdog::of(&running);
-                    Watchdog::ready(&running);
-                    if let Some(refused) = refused {
-                        systemd::status(&refused);
-                    }
-                }
-            },
-            () = watchdog.look() => {}
+        let wish = tokio::select! {
+            () = renewal => Wish::Renew,
+            wish = signals.next() => wish,
+            () = watched.changed() => Wish::Follow,
+            () = watchdog.look() => continue,
             error = running.failed() => {
                 drop(tokio::time::timeout(STOPPING, running.stop()).await);
                 return Err(error);
+            }
+        };
+        match wish {
+            Wish::End => break,
+            Wish::Renew => {
+                let same = Options { prefer: Some(running.address()), ..inforce.options.clone() };
+                let (after, refused) = Box::pin(running.renewed(same.clone(), same)).await?;
+                running = after;
+                match refused {
+                    None => tracing::info!("instruments or channels have changed"),
+                    Some(error) => tracing::error!("{error:#}"),
+                }
+                watchdog = Watchdog::of(&running);
+            }
+            Wish::Reload | Wish::Follow => {
+                systemd::reloading();
+                // What changes from here on is another change.
+                watched.taken();
+                let (after, refused) = Box::pin(inforce.reload(running, matches!(wish, Wish::Reload))).await?;
+                running = after;
+                watchdog = Watchdog::of(&running);
+                Watchdog::ready(&running);
+                running.note("configuration", refused.as_deref().map(place));
+                if let Some(refused) = refused {
+                    let refused = format!("the configuration stays as it was: {refused}");
+                    tracing::error!("{refused}");
+                    systemd::status(&refused);
+                }
             }
         }
     }
@@ -162,43 +182,96 @@ impl Watchdog {
     }
 }
 
-/// Takes up a changed configuration. One that cannot be read or used changes nothing, and is said.
-async fn reload(
-    global: &Global,
-    args: &DaemonArgs,
-    folders: &Folders,
-    running: Running,
-    inforce: &mut Options,
-) -> anyhow::Result<(Running, Option<String>)> {
-    let loaded = load(global, args, folders).and_then(|loaded| check(&loaded).map(|()| loaded));
-    let loaded = match loaded {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            let refused = format!("the configuration stays as it was: {error}");
-            tracing::error!("{refused}");
-            return Ok((running, Some(refused)));
+/// What a daemon that runs was started with, and how to read that again.
+struct InForce<'a> {
+    global: &'a Global,
+    args: &'a DaemonArgs,
+    folders: &'a Folders,
+    options: Options,
+    level: Level,
+}
+
+impl InForce<'_> {
+    /// Takes up a changed configuration. One that cannot be read or used changes nothing, and is said. Where somebody `asked` for it,
+    /// also what stands in other files, such as certificates.
+    async fn reload(&mut self, running: Running, asked: bool) -> anyhow::Result<(Running, Option<String>)> {
+        let loaded = load(self.global, self.args, self.folders).and_then(|loaded| check(&loaded).map(|()| loaded));
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => return Ok((running, Some(error.to_string()))),
+        };
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
         }
-    };
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+        // Clients that were told an address find the daemon there again.
+        let prefer = Some(running.address());
+        let wanted = Options { prefer, ..options(self.global, self.folders, loaded.config) };
+        let before = std::mem::replace(&mut self.options, wanted.clone());
+        let changed = changed(&before.config, &wanted.config);
+        if changed.contains(&"log") {
+            if let Ok(filter) = filter(&wanted.config)
+                && let Err(error) = self.level.reload(filter)
+            {
+                tracing::error!("the level of the log stays as it was: {error}");
+            }
+            if wanted.config.log.format != before.config.log.format {
+                tracing::warn!("`log.format` is taken up at the next start");
+            }
+        }
+        // Neither concerns a part that runs.
+        if !asked
+            && self.options.config.server.tls.is_none()
+            && changed.iter().all(|section| ["log", "dashboard"].contains(section))
+        {
+            tracing::info!("the configuration was read again; {}", said(&changed));
+            return Ok((running, None));
+        }
+        let before = Options { prefer, ..before };
+        let (running, refused) = Box::pin(running.renewed(wanted, before.clone())).await?;
+        if let Some(error) = refused {
+            self.options = before;
+            return Ok((running, Some(format!("{error:#}"))));
+        }
+        tracing::info!("the configuration was read again; {}", said(&changed));
+        Ok((running, None))
     }
-    // Clients that were told an address find the daemon there again.
-    let prefer = Some(running.address());
-    let wanted = Options { prefer, ..options(global, folders, loaded.config) };
-    running.stop().await?;
-    match Daemon::start(wanted.clone()).await {
-        Ok(running) => {
-            *inforce = wanted;
-            tracing::info!("the configuration was read again");
-            Ok((running, None))
-        }
-        Err(error) => {
-            let refused = format!("the configuration stays as it was: {error:#}");
-            tracing::error!("{refused}");
-            inforce.prefer = prefer;
-            Ok((Daemon::start(inforce.clone()).await?, Some(refused)))
-        }
-    }
+}
+
+/// The sections that are not the same in both.
+fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
+    [
+        ("server", old.server != new.server),
+        ("user", old.user != new.user),
+        ("feeds.coinbase", old.feeds.coinbase != new.feeds.coinbase),
+        ("feeds.kraken", old.feeds.kraken != new.feeds.kraken),
+        ("feeds.binance", old.feeds.binance != new.feeds.binance),
+        ("feeds.coingecko", old.feeds.coingecko != new.feeds.coingecko),
+        ("feeds.yahoo", old.feeds.yahoo != new.feeds.yahoo),
+        ("feeds.finnhub", old.feeds.finnhub != new.feeds.finnhub),
+        ("feeds.twelvedata", old.feeds.twelvedata != new.feeds.twelvedata),
+        ("feeds.simulated", old.feeds.simulated != new.feeds.simulated),
+        ("feeds.tape", old.feeds.tape != new.feeds.tape),
+        ("channels", old.channels != new.channels),
+        ("data", old.data != new.data),
+        ("log", old.log != new.log),
+        ("heartbeat", old.heartbeat != new.heartbeat),
+        ("dashboard", old.dashboard != new.dashboard),
+    ]
+    .into_iter()
+    .filter_map(|(section, changed)| changed.then_some(section))
+    .collect()
+}
+
+fn said(changed: &[&str]) -> String {
+    if changed.is_empty() { "nothing has changed".to_owned() } else { format!("changed: {}", changed.join(", ")) }
+}
+
+/// What `/health/ready` says of a configuration that is refused: where, not what, because what stands there may be a secret.
+fn place(refused: &str) -> String {
+    let first = refused.lines().next().unwrap_or_default();
+    let is_place = |place: &&str| place.rsplit(':').take(2).all(|number| number.parse::<u32>().is_ok());
+    let place = first.split_once(": ").map(|(place, _)| place).filter(is_place).unwrap_or("it");
+    format!("{place} cannot be used, and the settings from before stay in force; `bellwether config check` says why")
 }
 
 /// A data folder for this process inside the demo's own folder; what demos left that were killed is removed.
@@ -247,6 +320,10 @@ enum Wish {
     End,
     /// SIGHUP.
     Reload,
+    /// The configuration has changed.
+    Follow,
+    /// The instruments, or what was set up over the API.
+    Renew,
 }
 
 /// The signals a daemon listens to.
@@ -294,25 +371,30 @@ fn journal() -> Option<tracing_journald::Layer> {
     is_journal(&named, &stderr).then(|| tracing_journald::layer().ok()).flatten()
 }
 
+/// Changes what the log lets through.
+type Level = tracing_subscriber::reload::Handle<EnvFilter, tracing_subscriber::Registry>;
+
 /// The log goes to standard error, or as fields to the journal behind it.
-fn log_to_stderr(config: &Config) -> Result<(), UserError> {
-    if config.log.format == LogFormat::Text
-        && let Some(journal) = journal()
-    {
-        use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
-        let set = tracing_subscriber::registry().with(filter(config)?).with(journal).try_init();
-        return set.map_err(|e| UserError::new(format!("cannot set up the log: {e}")));
-    }
-    let builder = tracing_subscriber::fmt().with_env_filter(filter(config)?).with_writer(std::io::stderr);
+fn log_to_stderr(config: &Config) -> Result<Level, UserError> {
+    use tracing_subscriber::{fmt, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
+    let (filter, level) = reload::Layer::new(filter(config)?);
+    let log = tracing_subscriber::registry().with(filter);
     let set = match config.log.format {
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Json => log.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
         LogFormat::Text => {
-            use std::io::IsTerminal as _;
-            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-            builder.with_ansi(colour).with_target(false).try_init()
+            if let Some(journal) = journal() {
+                log.with(journal).try_init()
+            } else {
+                use std::io::IsTerminal as _;
+                let plain = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+                let colour = std::io::stderr().is_terminal() && plain;
+                let text = fmt::layer().with_ansi(colour).with_target(false).with_writer(std::io::stderr);
+                log.with(text).try_init()
+            }
         }
     };
-    set.map_err(|e| UserError::new(format!("cannot set up the log: {e}")))
+    set.map_err(|e| UserError::new(format!("cannot set up the log: {e}")))?;
+    Ok(level)
 }
 
 /// What the log lets through. Libraries are quiet unless a filter names them.
@@ -337,6 +419,22 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_refused_configuration_is_named_by_its_place_and_never_by_its_words() {
+        let said = place("/c/config.toml:12:5: invalid type: string \"canary\", expected a boolean\n\nhint: x");
+        assert!(said.starts_with("/c/config.toml:12:5 cannot be used") && !said.contains("canary"), "{said}");
+        assert!(place("cannot listen on 1.2.3.4:80: x").starts_with("it cannot be used"));
+    }
+
+    #[test]
+    fn only_what_differs_has_changed() {
+        let (old, mut new) = (Config::default(), Config::default());
+        assert_eq!(said(&changed(&old, &new)), "nothing has changed");
+        new.feeds.kraken.enabled = false;
+        new.log.level = "debug".to_owned();
+        assert_eq!(said(&changed(&old, &new)), "changed: feeds.kraken, log");
+    }
 
     #[test]
     fn the_journal_is_known_by_the_device_and_inode_that_systemd_names() {

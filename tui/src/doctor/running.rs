@@ -57,6 +57,9 @@ fn health_of(health: &Health) -> Vec<Finding> {
             found.push(Finding::wrong(format!("daemon: {part}"), said.clone(), todo_of(part)));
         }
     }
+    for (about, said) in &health.notes {
+        found.push(Finding::wrong(format!("daemon: {about}"), said.clone(), todo_of(about)));
+    }
     if found.is_empty() {
         found.push(Finding::fine("daemon", format!("ready, up for {} s", health.uptime_seconds)));
     }
@@ -123,6 +126,7 @@ mod tests {
             status: "not ready".to_owned(),
             version: "0".to_owned(),
             simulated: false,
+            notes: [("configuration".to_owned(), "config.toml:3:1: unknown key".to_owned())].into(),
             uptime_seconds: 5,
             checks: [("store".to_owned(), "the disk is full".to_owned()), ("hub".to_owned(), "ok".to_owned())].into(),
             feeds: vec![
@@ -133,9 +137,10 @@ mod tests {
         };
         let found = health_of(&health);
         let verdicts: Vec<Verdict> = found.iter().map(|f| f.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Wrong, Verdict::Wrong, Verdict::Fine, Verdict::Wrong]);
+        assert_eq!(verdicts, [Verdict::Wrong, Verdict::Wrong, Verdict::Wrong, Verdict::Fine, Verdict::Wrong]);
         assert!(found[0].todo.as_deref().is_some_and(|todo| todo.contains("room on the disk")));
-        assert!(found[1].said.contains("HTTP 418") && found[1].said.contains("tries again at"), "{found:?}");
+        assert!(found[1].todo.as_deref().is_some_and(|todo| todo.contains("correct the file")));
+        assert!(found[2].said.contains("HTTP 418") && found[2].said.contains("tries again at"), "{found:?}");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Health: the daemon, its feeds, its channels.
 
-use bellwether_core::event::{FeedState, FeedStatus};
+use bellwether_core::{
+    event::{FeedState, FeedStatus},
+    time::Span,
+};
 use ratatui::{layout::Rect, style::Style};
 
 use super::{
-    format,
+    Theme, format,
     pen::{Pen, piece, row},
 };
 use crate::app::{App, Link, Target};
@@ -21,11 +24,11 @@ pub(super) fn draw(app: &App, pen: &mut Pen<'_>, area: Rect) {
         list_channels(app, pen, rest);
         return;
     }
-    let top = Rect { height: 4, ..area };
+    let top = Rect { height: 5, ..area };
     let inner = pen.frame(top, &[piece("Daemon", pen.theme.strong)], "", false);
     daemon(app, pen, inner);
     let wanted = u16::try_from(feeds.len().max(1)).unwrap_or(u16::MAX).saturating_add(3);
-    let height = wanted.min(area.height.saturating_sub(4) / 2);
+    let height = wanted.min(area.height.saturating_sub(5) / 2);
     let middle = Rect { y: top.bottom(), height, ..area };
     let inner = pen.frame(middle, &[piece("Feeds", pen.theme.strong)], "", false);
     list_feeds(app, pen, inner, &feeds);
@@ -51,7 +54,40 @@ fn daemon(app: &App, pen: &mut Pen<'_>, area: Rect) -> u16 {
         if app.simulated { "simulated" } else { "real" }
     );
     pen.put(row(area, 1), area.x + 1, &words, theme.dim);
-    2.min(area.height)
+    let (words, style) = inside(app, &theme);
+    pen.put(row(area, 2), area.x + 1, &words, style);
+    3.min(area.height)
+}
+
+/// What the daemon says of itself.
+fn inside(app: &App, theme: &Theme) -> (String, Style) {
+    let Some(status) = &app.inside.status else {
+        let words = app.inside.trouble.as_ref().map(|trouble| format!("it does not say how it is: {trouble}"));
+        return (words.unwrap_or_default(), theme.warn);
+    };
+    if let Some(trouble) = status.database.trouble.as_ref().filter(|_| !status.database.writable) {
+        return (format!("the database takes nothing: {trouble}"), theme.trouble);
+    }
+    let waiting: i64 = status.queue.iter().map(|queue| queue.waiting).sum();
+    let oldest = status.queue.iter().map(|queue| queue.oldest_seconds).max().unwrap_or_default();
+    let queue = match waiting {
+        0 => "nothing waits to be sent".to_owned(),
+        1 => format!("1 message waits, for {}", format::age(Span::from_seconds(oldest))),
+        n => format!("{n} messages wait, the oldest for {}", format::age(Span::from_seconds(oldest))),
+    };
+    let memory = status.resident_bytes.map(|bytes| format!(", {} in memory", megabytes(bytes))).unwrap_or_default();
+    let words = format!(
+        "up {}, {queue}, {} clients, {} firings in {}{memory}",
+        format::age(app.now.since(status.started)),
+        status.sessions,
+        status.database.firings,
+        megabytes(status.database.size_bytes),
+    );
+    (words, if waiting > 0 { theme.warn } else { theme.dim })
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
 }
 
 fn list_feeds(app: &App, pen: &mut Pen<'_>, area: Rect, feeds: &[&FeedStatus]) -> u16 {
@@ -108,6 +144,15 @@ fn list_channels(app: &App, pen: &mut Pen<'_>, area: Rect) {
         let (sign, style) = if channel.ready { ("✓", pen.theme.up) } else { ("○", pen.theme.warn) };
         let x = pen.put(line, line.x + 2, &format!("{sign} {:<16}", channel.name), style);
         let x = if channel.default { pen.put(line, x + 1, "default  ", pen.theme.dim) } else { x + 10 };
+        let queue =
+            app.inside.status.iter().flat_map(|status| &status.queue).find(|queue| queue.channel == channel.name);
+        let x = match queue {
+            Some(queue) => {
+                let age = format::age(Span::from_seconds(queue.oldest_seconds));
+                pen.put(line, x, &format!("{} wait, {age}  ", queue.waiting), pen.theme.warn)
+            }
+            None => x,
+        };
         pen.put(line, x, &channel.status, Style::new());
     }
 }

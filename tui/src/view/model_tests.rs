@@ -220,6 +220,8 @@ fn answer(chance: &mut Chance, effect: Effect) -> Option<Message> {
         Effect::SaveSettings(_) => Reply::SettingsSaved(Err("the disk is full".to_owned())),
         Effect::StartDaemon => Reply::Started(Err("no".to_owned())),
         Effect::FetchChannels => Reply::Channels(Err(refused())),
+        Effect::FetchStatus if fine => Reply::Status(Ok(Box::new(fixture::status()))),
+        Effect::FetchStatus => Reply::Status(Err(refused())),
         _ => return None,
     };
     Some(Message::Reply(Box::new(reply)))

@@ -193,6 +193,11 @@ impl Book {
         }
     }
 
+    /// What the feeds said of themselves last.
+    pub(super) fn said(&self) -> Vec<FeedStatus> {
+        self.feeds.values().filter_map(|desk| desk.said.clone()).collect()
+    }
+
     /// What is wanted of the polled feeds.
     pub(super) fn wanted(&self, now: Now) -> Wanted {
         let mut wanted: BTreeMap<FeedId, BTreeSet<Symbol>> = BTreeMap::new();

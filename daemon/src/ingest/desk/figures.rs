@@ -122,9 +122,13 @@ async fn run_once(trouble: Mode, hot: bool) -> Duration {
         clock,
         metrics,
         stop: stop.clone(),
+        beat: Beat::default(),
     };
     let mut tasks = JoinSet::new();
-    tasks.spawn(super::run(routes, Vec::new(), news, deps));
+    tasks.spawn(async {
+        drop(super::run(routes, Vec::new(), Left { news, said: Vec::new() }, deps).await);
+        Ok(())
+    });
     let streams: &[(FeedId, &String)] = &[(FeedId::Coinbase, &first), (FeedId::Kraken, &second)];
     for (id, url) in streams.iter().take(if hot { 2 } else { 1 }) {
         let config = config::Coinbase { ws_url: (*url).clone(), ..config::Coinbase::default() };

@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 
 use bellwether_core::{
     evaluator,
-    event::Event,
+    event::{Event, FeedStatus},
     instrument::{Instrument, Symbol},
     tick::{Candle, Tick},
     time::{Span, Timestamp},
@@ -39,6 +39,7 @@ use crate::{
     clock::Clock,
     links::{Events, Notices, Observations},
     metrics::Metrics,
+    pulse::Beat,
 };
 pub(crate) use book::Watched;
 use book::{Book, Out};
@@ -91,17 +92,29 @@ pub(crate) struct Deps {
     pub(crate) clock: Clock,
     /// The figures.
     pub(crate) metrics: Metrics,
-    /// Tells the feeds to end. A daemon without feeds goes on until then, too.
+    /// Tells it to end.
     pub(crate) stop: CancellationToken,
+    /// Shows that it turns.
+    pub(crate) beat: Beat,
 }
 
-/// Works until it is told to stop and all feeds are gone, or nobody takes prices any more.
+/// What a desk leaves to the one after it.
+#[derive(Debug)]
+pub(crate) struct Left {
+    /// What the feeds say, which nobody reads meanwhile.
+    pub(crate) news: mpsc::Receiver<News>,
+    /// What they said of themselves last.
+    pub(crate) said: Vec<FeedStatus>,
+}
+
+/// Works until it is told to stop, or nobody takes prices any more. What the feeds had said by then has gone on. The feeds may go on:
+/// their news is for the next desk, which is given what they `said` of themselves.
 pub(crate) async fn run(
     instruments: Vec<(Instrument, Vec<Candidate>)>,
     known: Vec<(Symbol, evaluator::Observation)>,
-    mut news: mpsc::Receiver<News>,
+    Left { mut news, said }: Left,
     deps: Deps,
-) -> anyhow::Result<()> {
+) -> Left {
     let (started, begun) = (deps.clock.now(), Instant::now());
     let now = || Now { wall: deps.clock.now(), steady: started.plus(begun.elapsed().into()) };
     let known = known.into_iter().map(|(symbol, o)| (symbol, Last { ts: o.ts, price: o.price, session: o.session }));
@@ -113,8 +126,13 @@ pub(crate) async fn run(
     // Bounded by the number of instruments: each has at most one gap.
     let mut fetching = JoinSet::new();
     let (mut some, mut out) = (Vec::with_capacity(MANY), Vec::new());
+    for status in said {
+        book.news(News { feed: status.feed, what: What::Status(status) }, now(), &mut out);
+    }
     loop {
+        deps.beat.turn();
         tokio::select! {
+            () = deps.stop.cancelled() => break,
             count = news.recv_many(&mut some, MANY) => {
                 if count == 0 {
                     deps.stop.cancelled().await;
@@ -144,8 +162,13 @@ pub(crate) async fn run(
         }
         for out in out.drain(..) {
             if !act(out, &deps, &mut fetching).await {
-                return Ok(());
+                return Left { news, said: book.said() };
             }
+        }
+    }
+    for _ in 0..news.len() {
+        if let Ok(news) = news.try_recv() {
+            book.news(news, now(), &mut out);
         }
     }
     book.close(&mut out);
@@ -154,7 +177,7 @@ pub(crate) async fn run(
             break;
         }
     }
-    Ok(())
+    Left { news, said: book.said() }
 }
 
 type Fetched = (Symbol, Result<Vec<Candle>, String>);

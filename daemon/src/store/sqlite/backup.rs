@@ -41,7 +41,7 @@ pub(in crate::store) fn examine(folder: &Path) -> Result<bool> {
     let why = |error: rusqlite::Error| open_error(&file, &error);
     let connection = open_for_inspection(&file).map_err(why)?;
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).map_err(why)?;
-    if verdict == "ok" { Ok(true) } else { Err(damaged(&file, verdict.replace('\n', " "))) }
+    if verdict == "ok" { Ok(true) } else { Err(damaged(&file, &verdict.replace('\n', " "))) }
 }
 
 /// Puts a backup in the place of the database of `folder`, which no daemon may be using. What was there is kept beside it under the name that
