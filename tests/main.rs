@@ -8,6 +8,7 @@ mod cli;
 mod concurrent;
 mod counterparts;
 mod crash;
+mod docs;
 mod doctor;
 mod harness;
 mod hostile;
@@ -16,6 +17,7 @@ mod layers;
 mod scenarios;
 mod service;
 mod shell;
+mod supply;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -45,3 +45,4 @@ pub mod suggest;
 pub mod text;
 pub mod tick;
 pub mod time;
+pub mod transfer;

@@ -208,3 +208,7 @@ mod tests {
         assert_eq!((again[0].1.open.to_string(), again[0].1.high.to_string()), ("11".to_owned(), "13".to_owned()));
     }
 }
+
+#[cfg(test)]
+#[path = "soak_tests.rs"]
+mod soak_tests;

@@ -2,6 +2,7 @@
 
 mod added;
 mod backed_up;
+mod carried;
 mod dashboard;
 mod delivered;
 mod demo;

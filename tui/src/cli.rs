@@ -191,6 +191,21 @@ pub enum Command {
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Write all alerts to standard output, as a file for `import`
+    ///
+    /// Such as: bellwether export > alerts.json
+    Export {
+        /// JSON keeps everything; CSV is for spreadsheets, and can be imported too
+        #[arg(long, value_enum, default_value_t = FileFormat::Json)]
+        format: FileFormat,
+    },
+    /// Make the alerts of an exported file: all of them, or none where one cannot be taken
+    ///
+    /// What stands already, word for word, is not made a second time. Alerts that were done arrive set aside.
+    Import {
+        /// The file, JSON or CSV; - is standard input
+        file: PathBuf,
+    },
     /// Write a first configuration
     ///
     /// On a terminal it asks which channels you want (desktop, phone, mail) and sends a test through each; otherwise it asks nothing.
@@ -236,6 +251,15 @@ pub enum Command {
         /// The backup
         file: PathBuf,
     },
+}
+
+/// What a file of alerts looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum FileFormat {
+    /// One JSON document, an alert a line
+    Json,
+    /// RFC 4180, with a header
+    Csv,
 }
 
 /// `bellwether daemon`

@@ -200,6 +200,28 @@ async fn tell(gateway: &Gateway, change: AlertChange, turn: Option<Turn>) -> boo
     matches!(tokio::time::timeout(JUDGED_WITHIN, telling).await, Ok(Ok(true)))
 }
 
+/// Tells the evaluator of many new alerts, and waits a while until it knows them all.
+pub(super) async fn tell_all(gateway: &Gateway, changes: Vec<AlertChange>) -> bool {
+    let queue = gateway.changes.clone();
+    let telling = tokio::spawn(async move {
+        let mut answers = Vec::new();
+        for change in changes {
+            let (done, known) = oneshot::channel();
+            if queue.send(Change { change, done }).await.is_err() {
+                return false;
+            }
+            answers.push(known);
+        }
+        for known in answers {
+            if known.await.is_err() {
+                return false;
+            }
+        }
+        true
+    });
+    matches!(tokio::time::timeout(JUDGED_WITHIN, telling).await, Ok(Ok(true)))
+}
+
 /// The alert as it stands now, in both forms and in words.
 async fn answer(
     gateway: &Gateway,

@@ -42,14 +42,26 @@ pub(crate) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -
     if media_type(headers).as_deref() != Some("application/json") {
         return Err(ApiError::MediaType(JSON));
     }
-    from_json(&read(headers, body).await?)
+    from_json(&read(headers, body, MAX_BODY).await?)
+}
+
+/// Reads a JSON body of at most so many bytes, where that is more than other bodies may have.
+pub(crate) async fn json_up_to<T: DeserializeOwned>(
+    most: usize,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, ApiError> {
+    if media_type(headers).as_deref() != Some("application/json") {
+        return Err(ApiError::MediaType(JSON));
+    }
+    from_json(&read(headers, body, most).await?)
 }
 
 /// Reads a body that may be JSON or a form.
 pub(crate) async fn json_or_form(headers: &HeaderMap, body: Body) -> Result<Input, ApiError> {
     match media_type(headers).as_deref() {
-        Some("application/json") => Ok(Input::Json(read(headers, body).await?)),
-        Some("application/x-www-form-urlencoded") => Ok(Input::Form(read(headers, body).await?)),
+        Some("application/json") => Ok(Input::Json(read(headers, body, MAX_BODY).await?)),
+        Some("application/x-www-form-urlencoded") => Ok(Input::Form(read(headers, body, MAX_BODY).await?)),
         _ => Err(ApiError::MediaType(JSON_OR_FORM)),
     }
 }
@@ -71,16 +83,16 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
     utf8.then_some(kind)
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, ApiError> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(ApiError::TooLarge);
+    if announced.is_some_and(|length| length > most as u64) {
+        return Err(ApiError::TooLarge { most });
     }
-    match tokio::time::timeout(BODY_TIME, to_bytes(body, MAX_BODY)).await {
+    match tokio::time::timeout(BODY_TIME, to_bytes(body, most)).await {
         Err(_) => Err(ApiError::Slow),
         Ok(Ok(bytes)) => Ok(bytes),
         // The only limit inside is the length's.
-        Ok(Err(error)) if error.to_string().contains("length limit") => Err(ApiError::TooLarge),
+        Ok(Err(error)) if error.to_string().contains("length limit") => Err(ApiError::TooLarge { most }),
         Ok(Err(_)) => Err(ApiError::Malformed { detail: "The body broke off.".to_owned(), at: None }),
     }
 }

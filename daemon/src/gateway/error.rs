@@ -31,8 +31,8 @@ pub(crate) enum ApiError {
     Conflict(String),
     /// `If-Match` names another version.
     Stale { current: Option<u32> },
-    /// The body is larger than bodies may be.
-    TooLarge,
+    /// The body is larger than bodies may be here, in bytes.
+    TooLarge { most: usize },
     /// The body is not of a type that is understood here.
     MediaType(&'static str),
     /// The request asks for this server under a name that is not its own.
@@ -113,7 +113,7 @@ impl ApiError {
                 format!("It has been changed meanwhile: its version is {current}. Read it again.")
             }
             Self::Stale { current: None } => "`If-Match` names no version of it. Read it again.".to_owned(),
-            Self::TooLarge => "The body is too large: at most 64 KiB.".to_owned(),
+            Self::TooLarge { most } => format!("The body is too large: at most {} KiB.", most / 1_024),
             Self::MediaType(expected) => format!("The body must be {expected}, in UTF-8 and not compressed."),
             Self::Field(error) => {
                 problem.code = error.code.map(str::to_owned);
@@ -147,7 +147,7 @@ impl ApiError {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Stale { .. } => StatusCode::PRECONDITION_FAILED,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::Field(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -213,7 +213,7 @@ pub(crate) fn as_problem(response: Response) -> Response {
     }
     let error = match status {
         StatusCode::METHOD_NOT_ALLOWED => ApiError::MethodNotAllowed,
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge { most: super::body::MAX_BODY },
         StatusCode::UPGRADE_REQUIRED => ApiError::Upgrade,
         StatusCode::NOT_FOUND => ApiError::nothing(),
         status if status.is_client_error() => {

@@ -28,6 +28,7 @@ mod fuzz_tests;
 mod guard;
 mod health;
 mod hub;
+mod import;
 mod instruments;
 mod keys;
 mod listener;

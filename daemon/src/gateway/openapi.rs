@@ -18,7 +18,7 @@ use utoipa_swagger_ui::Config;
 
 use super::{
     Gateway, Name, accounts, adding, alerts, asyncapi, backtest, channel_settings, channels, error::ApiError, events,
-    health, instruments, own_account, prices, promises, stream,
+    health, import, instruments, own_account, prices, promises, stream,
 };
 
 #[derive(OpenApi)]
@@ -84,6 +84,7 @@ pub(super) fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
         .routes(routes!(own_account::delete))
         .routes(routes!(own_account::rotate))
         .routes(routes!(alerts::list, alerts::create))
+        .routes(routes!(import::import))
         .routes(routes!(alerts::read, alerts::update, alerts::delete))
         .routes(routes!(events::of_alert))
         .routes(routes!(events::all))

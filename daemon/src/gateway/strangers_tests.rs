@@ -40,6 +40,7 @@ fn table(alert: &str, delivery: &str, cursor: &str) -> Vec<(&'static str, &'stat
         row("get", "/asyncapi.json", Public),
         row("get", "/alerts", Without),
         row("post", "/alerts", Shared),
+        row("post", "/alerts/import", Shared),
         with("get", "/alerts/{id}", "{id}", alert, Hidden),
         with("patch", "/alerts/{id}", "{id}", alert, Hidden),
         with("delete", "/alerts/{id}", "{id}", alert, Hidden),
@@ -76,6 +77,7 @@ fn table(alert: &str, delivery: &str, cursor: &str) -> Vec<(&'static str, &'stat
 /// A body that a path understands; for the others an empty object.
 fn body(method: &str, path: &str) -> &'static str {
     match (method, path) {
+        ("post", "/alerts/import") => r#"{"alerts":[{"expr":"ETH > 5"}]}"#,
         ("post", "/alerts") => r#"{"expr":"ETH > 5"}"#,
         ("patch", _) => r#"{"paused":true}"#,
         (

@@ -22,3 +22,12 @@ impl Bare {
         self.0.prepare_cached("INSERT INTO rows (row) VALUES (?1)").expect("SQL").execute([row]).expect("written");
     }
 }
+
+/// How many minutes, hours and firings lie in the database of this folder.
+pub(crate) fn rows_on_disk(folder: &Path) -> [usize; 3] {
+    let db = Connection::open(folder.join(super::DATABASE_FILE)).expect("opens");
+    ["bars", "candles WHERE length = 3600", "firings"].map(|what| {
+        let rows = db.query_row(&format!("SELECT count(*) FROM {what}"), (), |row| row.get::<_, u32>(0));
+        rows.expect("counted") as usize
+    })
+}

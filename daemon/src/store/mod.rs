@@ -31,7 +31,7 @@ use bellwether_core::{
 };
 
 #[cfg(test)]
-pub(crate) use self::bare::Bare;
+pub(crate) use self::bare::{Bare, rows_on_disk};
 pub(crate) use self::error::{OpenError, StoreError};
 use self::{
     cursor::{Cursor, Listing},
@@ -52,6 +52,17 @@ pub(crate) const INSTRUMENTS: u32 = 1_000;
 pub(crate) const CHANNELS: u32 = 20;
 /// The most rows of one page, whatever is asked for.
 pub(crate) const PAGE_ROWS: u32 = 1_000;
+
+/// An alert that is to be made as it stood elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewWish {
+    /// What it says.
+    pub(crate) rule: Rule,
+    /// Whether it is set aside from the beginning.
+    pub(crate) paused: bool,
+    /// Silent until then.
+    pub(crate) snoozed_until: Option<Timestamp>,
+}
 
 /// A change of one alert's wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -313,6 +324,16 @@ impl Store {
         key: Option<String>,
     ) -> Result<(Alert, bool), StoreError> {
         self.database.write(Durability::Full, move |db| alerts::insert(db, owner, &rule, now, key.as_deref())).await
+    }
+
+    /// Makes all of these alerts or none, in one transaction. Where this owner has the same one already, or made it just now, it is that one, and `true`.
+    pub(crate) async fn insert_alerts(
+        &self,
+        owner: UserId,
+        wishes: Vec<NewWish>,
+        now: Timestamp,
+    ) -> Result<Vec<(Alert, bool)>, StoreError> {
+        self.database.write(Durability::Full, move |db| alerts::insert_all(db, owner, &wishes, now)).await
     }
 
     /// Changes an alert as [`Self::edit_alert_together`] does, by one thing alone.

@@ -19,6 +19,7 @@ use bellwether_core::{
         NewInstrument, Page, PriceView, Problem, SearchAnswer, Status,
     },
     time::{Span, Timestamp},
+    transfer::{CarriedAlerts, ImportAnswer},
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
@@ -32,6 +33,8 @@ const TEST_PATIENCE: Duration = Duration::from_secs(45);
 const PROVIDER_PATIENCE: Duration = Duration::from_secs(35);
 /// How long a backtest may take: a little longer than the daemon allows itself.
 const BACKTEST_PATIENCE: Duration = Duration::from_secs(35);
+/// How long an import may take: a little longer than the daemon allows itself.
+const IMPORT_PATIENCE: Duration = Duration::from_secs(35);
 /// The most bytes an answer may have; more is no answer of a bellwether.
 const LARGEST_ANSWER: usize = 16 << 20;
 /// The most pages followed for one listing.
@@ -133,6 +136,12 @@ impl ApiClient {
             Err(ApiError::Unreachable { .. }) => make().await,
             done => done,
         }
+    }
+
+    /// Makes all of these alerts or none (`POST /alerts/import`); what stands already is not made again.
+    pub async fn import_alerts(&self, alerts: &CarriedAlerts) -> Result<ImportAnswer, ApiError> {
+        let request = self.request(Method::POST, &["alerts", "import"], &[])?.json(alerts).timeout(IMPORT_PATIENCE);
+        self.read(self.send(request).await?).await
     }
 
     /// Changes what `patch` names (`PATCH /alerts/{id}`).

@@ -16,6 +16,7 @@ mod prices;
 mod service;
 mod settings;
 mod shell;
+mod transfer;
 mod watch;
 
 use std::future::Future;
@@ -51,6 +52,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Notify(Notify::List)) => wait(notify::list(&global)),
         Some(Command::Config(ConfigCommand::Example)) => settings::example(),
         Some(Command::Config(ConfigCommand::Check)) => settings::check(&global),
+        Some(Command::Export { format }) => wait(transfer::export(&global, format)),
+        Some(Command::Import { file }) => wait(transfer::import(&global, &file)),
         Some(Command::Init { force }) => wait(init::run(&global, force)),
         Some(Command::Completions { shell }) => shell::completions(shell),
         Some(Command::Man { dir }) => shell::man(dir.as_deref()),

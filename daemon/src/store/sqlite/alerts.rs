@@ -1,5 +1,7 @@
 //! The standing wishes, in SQL.
 
+use std::collections::HashMap;
+
 use bellwether_core::{
     alert::{Alert, AlertId, UserId},
     condition::Rule,
@@ -8,7 +10,7 @@ use bellwether_core::{
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    super::{ALERTS_PER_ACCOUNT, AlertEdit},
+    super::{ALERTS_PER_ACCOUNT, AlertEdit, NewWish},
     Result, StoreError, from_json, lanes, to_json, users,
 };
 
@@ -45,6 +47,42 @@ pub(in crate::store) fn insert(
                VALUES (?1, 1, ?2, ?3, ?3, ?4)";
     db.prepare_cached(sql)?.execute(params![owner.0, to_json(rule)?, now.as_micros(), key])?;
     Ok((one(db, owner, AlertId(db.last_insert_rowid()))?, false))
+}
+
+/// Makes these alerts, but for those that stand already.
+pub(in crate::store) fn insert_all(
+    db: &Connection,
+    owner: UserId,
+    wishes: &[NewWish],
+    now: Timestamp,
+) -> Result<Vec<(Alert, bool)>> {
+    let mut standing = HashMap::new();
+    {
+        let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS} FROM alerts WHERE owner = ?1 ORDER BY id"))?;
+        let mut rows = statement.query([owner.0])?;
+        while let Some(row) = rows.next()? {
+            let alert = read(row)?;
+            standing.entry(to_json(&alert.rule)?).or_insert(alert);
+        }
+    }
+    let mut placed = Vec::with_capacity(wishes.len());
+    for wish in wishes {
+        let key = to_json(&wish.rule)?;
+        if let Some(alert) = standing.get(&key) {
+            placed.push((alert.clone(), true));
+            continue;
+        }
+        let (mut alert, _) = insert(db, owner, &wish.rule, now, None)?;
+        if wish.paused || wish.snoozed_until.is_some() {
+            let until = wish.snoozed_until.map(Timestamp::as_micros);
+            let sql = "UPDATE alerts SET paused = ?2, snoozed_until = ?3 WHERE id = ?1";
+            db.prepare_cached(sql)?.execute(params![alert.id.0, wish.paused, until])?;
+            (alert.paused, alert.snoozed_until) = (wish.paused, wish.snoozed_until);
+        }
+        standing.insert(key, alert.clone());
+        placed.push((alert, false));
+    }
+    Ok(placed)
 }
 
 /// Changes an alert by all of this, one version on.
