@@ -45,9 +45,26 @@ async fn every_command_explains_itself() {
         waiting.extend(subcommands(&said.out).into_iter().map(|word| [words.clone(), vec![word]].concat()));
         seen.push(words.join(" "));
     }
-    for promised in
-        ["daemon", "demo", "add", "list", "pause", "resume", "rm", "prices", "watch", "events", "notify test"]
-    {
+    for promised in [
+        "daemon",
+        "demo",
+        "init",
+        "add",
+        "list",
+        "pause",
+        "resume",
+        "rm",
+        "prices",
+        "watch",
+        "events",
+        "notify test",
+        "doctor",
+        "service install",
+        "service uninstall",
+        "service status",
+        "completions",
+        "man",
+    ] {
         assert!(seen.iter().any(|command| command == promised), "{promised} is missing: {seen:?}");
     }
     let version = finish(lab.bare(["--version"])).await;

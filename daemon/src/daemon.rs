@@ -67,6 +67,8 @@ use crate::{
 
 /// What the evaluator is called where it is said which part stands still.
 const EVALUATE: &str = "evaluate";
+/// The same of the desk.
+const DESK: &str = "desk";
 /// Where the daemon listens when nothing says otherwise.
 const PORT: u16 = 8000;
 /// How much of the past a simulated market is given for its charts, in minutes; before the last [`FINE_PAST`] of these, one bar
@@ -220,8 +222,8 @@ impl Daemon {
         let health = notify::StoreHealth::default();
         let pulse = Pulse::default();
         let waiting = health.clone();
-        // While the disk refuses, evaluation waits behind it: that is told, and another start would not help.
-        pulse.excuse(move |part| part == EVALUATE && waiting.trouble().is_some());
+        // While the disk refuses, evaluation waits behind it, and the desk behind that: it is told, and another start would not help.
+        pulse.excuse(move |part| matches!(part, EVALUATE | DESK) && waiting.trouble().is_some());
         let delivery = notify::Deps {
             store: store.clone(),
             channels: Arc::clone(&channels),
@@ -386,7 +388,7 @@ impl Daemon {
             clock: clock.clone(),
             metrics: metrics.clone(),
             stop: stop.clone(),
-            beat: pulse.part("desk"),
+            beat: pulse.part(DESK),
         };
         let desk = ingest::desk::run(assigned.routes(), known, left, desk);
         let last = stop.clone();
