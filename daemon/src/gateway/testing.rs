@@ -217,7 +217,7 @@ impl Rig {
             started: clock.now(),
             health: Arc::new(|| BTreeMap::from([("evaluator".to_owned(), "ok".to_owned())])),
             stop: stop.clone(),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(64),
         });
         Self {
             router: router(Arc::clone(&gateway)),
@@ -226,7 +226,7 @@ impl Rig {
             clock,
             stop,
             told,
-            places: super::Places::default(),
+            places: super::Places::new(256),
             _folder: folder,
         }
     }
