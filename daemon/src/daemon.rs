@@ -350,11 +350,11 @@ impl Daemon {
                 Arc::new(move || notes.all())
             },
             stop: stop.clone(),
-            sessions: gateway::Sessions::default(),
+            sessions: gateway::Sessions::new(config.server.max_websockets),
         });
         drop(commands.set(Arc::downgrade(&serving)));
         let router = gateway::router(serving);
-        let places = gateway::Places::default();
+        let places = gateway::Places::new(config.server.max_connections);
         for door in [Some(door), inner].into_iter().flatten() {
             let serving = gateway::serve(door, places.clone(), router.clone(), stop.clone());
             roles.spawn(async move {

@@ -70,6 +70,10 @@ pub struct Server {
     pub allowed_origins: Vec<String>,
     /// Whether new accounts may be made.
     pub registration: bool,
+    /// How many connections there may be at once, of all clients.
+    pub max_connections: u32,
+    /// How many of them may be `WebSocket`s.
+    pub max_websockets: u32,
     /// How long a login lasts.
     pub token_lifetime: Span,
     /// The key that signs logins, at least 32 bytes. Absent: made at the first start and kept in the data folder.
@@ -95,6 +99,8 @@ impl Default for Server {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             registration: true,
+            max_connections: 256,
+            max_websockets: 64,
             token_lifetime: Span::from_seconds(12 * 3600),
             jwt_secret: None,
             jwt_secret_previous: None,

@@ -78,6 +78,15 @@ impl Config {
         if self.server.jwt_secret_previous.is_some() && self.server.jwt_secret.is_none() {
             wrong("server.jwt_secret_previous", "expected the key that signs now too: set server.jwt_secret");
         }
+        if !(1..=100_000).contains(&self.server.max_connections) {
+            wrong("server.max_connections", "expected a number from 1 to 100000");
+        }
+        if self.server.max_websockets >= self.server.max_connections {
+            wrong(
+                "server.max_websockets",
+                "expected fewer than server.max_connections: other calls need connections too",
+            );
+        }
         if self.server.token_lifetime < Span::from_seconds(60) {
             wrong("server.token_lifetime", "expected a duration from 1m upward");
         }

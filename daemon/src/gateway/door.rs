@@ -23,9 +23,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// The most connections of all doors.
-const CONNECTIONS: usize = 256;
-/// The most of them from one address on which nobody has shown a token.
+/// The most connections from one address on which nobody has shown a token.
 const UNKNOWN: usize = 64;
 
 /// How an address is listened on.
@@ -90,13 +88,13 @@ pub(crate) struct Places {
     unknown: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-impl Default for Places {
-    fn default() -> Self {
-        Self { all: Arc::new(Semaphore::new(CONNECTIONS)), unknown: Arc::default() }
-    }
-}
-
 impl Places {
+    /// At most so many.
+    pub(crate) fn new(all: u32) -> Self {
+        let all = usize::try_from(all).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self { all: Arc::new(Semaphore::new(all)), unknown: Arc::default() }
+    }
+
     /// A place for a connection from there, or nothing where none is free. A proxy has no address of its own that would count.
     pub(crate) fn take(&self, from: IpAddr, behind_proxy: bool) -> Option<(OwnedSemaphorePermit, Visitor)> {
         let place = Arc::clone(&self.all).try_acquire_owned().ok()?;
@@ -266,7 +264,7 @@ mod tests {
 
     #[test]
     fn strangers_do_not_take_the_places_of_those_who_are_known() {
-        let places = Places::default();
+        let places = Places::new(256);
         let here: IpAddr = [203, 0, 113, 7].into();
         let mut inside: Vec<_> = (0..UNKNOWN).map(|_| places.take(here, false).expect("free")).collect();
         assert!(places.take(here, false).is_none());
@@ -278,7 +276,7 @@ mod tests {
         for (_, visitor) in &inside {
             visitor.known();
         }
-        while inside.len() < CONNECTIONS {
+        while inside.len() < 256 {
             let (place, visitor) = places.take(here, false).expect("free");
             visitor.known();
             inside.push((place, visitor));

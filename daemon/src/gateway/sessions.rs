@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{auth::Caller, error::ApiError};
 
-/// The most sessions.
-const IN_ALL: usize = 64;
 /// The most sessions of one account; the owner may have all.
 pub(crate) const PER_ACCOUNT: usize = 16;
 
 /// The sessions that are open, by account.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sessions {
+    /// The most sessions.
+    all: usize,
     open: Arc<Mutex<HashMap<UserId, Open>>>,
 }
 
@@ -40,12 +40,17 @@ pub(crate) struct Seat {
 }
 
 impl Sessions {
+    /// At most so many.
+    pub(crate) fn new(all: u32) -> Self {
+        Self { all: usize::try_from(all).unwrap_or(usize::MAX), open: Arc::default() }
+    }
+
     /// Takes a seat, where one is free.
     pub(crate) fn sit(&self, caller: Caller) -> Result<Seat, ApiError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let own = open.get(&caller.user).map_or(0, |own| own.count);
-        if open.values().map(|own| own.count).sum::<usize>() >= IN_ALL || (own >= PER_ACCOUNT && !caller.owner) {
-            let detail = format!("Too many WebSocket sessions: at most {IN_ALL}, {PER_ACCOUNT} of one account.");
+        if open.values().map(|own| own.count).sum::<usize>() >= self.all || (own >= PER_ACCOUNT && !caller.owner) {
+            let detail = format!("Too many WebSocket sessions: at most {}, {PER_ACCOUNT} of one account.", self.all);
             return Err(ApiError::Busy { detail, after: 10 });
         }
         let own = open.entry(caller.user).or_default();
@@ -87,11 +92,11 @@ mod tests {
 
     #[test]
     fn one_account_cannot_take_all_seats() {
-        let sessions = Sessions::default();
+        let sessions = Sessions::new(64);
         let caller = |user, owner| Caller { user: UserId(user), owner, expires: None };
         let mut seats: Vec<Seat> = (0..PER_ACCOUNT).map(|_| sessions.sit(caller(2, false)).unwrap()).collect();
         assert!(sessions.sit(caller(2, false)).is_err());
-        seats.extend((PER_ACCOUNT..IN_ALL).map(|_| sessions.sit(caller(1, true)).unwrap()));
+        seats.extend((PER_ACCOUNT..64).map(|_| sessions.sit(caller(1, true)).unwrap()));
         assert!(sessions.sit(caller(3, false)).is_err());
         seats.pop();
         assert!(sessions.sit(caller(3, false)).is_ok());

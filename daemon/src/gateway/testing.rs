@@ -218,7 +218,7 @@ impl Rig {
             notes: Arc::new(BTreeMap::new),
             health: Arc::new(|| BTreeMap::from([("evaluator".to_owned(), "ok".to_owned())])),
             stop: stop.clone(),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(64),
         });
         Self {
             router: router(Arc::clone(&gateway)),
@@ -227,7 +227,7 @@ impl Rig {
             clock,
             stop,
             told,
-            places: super::Places::default(),
+            places: super::Places::new(256),
             _folder: folder,
         }
     }
