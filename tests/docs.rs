@@ -164,8 +164,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
     while let Some(letter) = letters.next() {
         match (quote, letter) {
             (Some(q), _) if letter == q => quote = None,
-            (Some('"'), '\\') | (None, '\\') => word.get_or_insert_default().extend(letters.next()),
-            (Some(_), _) => word.get_or_insert_default().push(letter),
+            (Some('"') | None, '\\') => word.get_or_insert_default().extend(letters.next()),
             (None, '"' | '\'') => {
                 quote = Some(letter);
                 word.get_or_insert_default();
@@ -177,16 +176,16 @@ fn commands(line: &str) -> Vec<Vec<String>> {
                     commands.push(Vec::new());
                 }
             }
-            (None, _) => word.get_or_insert_default().push(letter),
+            _ => word.get_or_insert_default().push(letter),
         }
     }
     assert!(quote.is_none(), "a quote is not closed: {line}");
     commands.last_mut().expect("one").extend(word);
-    commands.into_iter().filter_map(own).collect()
+    commands.iter().filter_map(|words| own(words)).collect()
 }
 
 /// The command from our program on, if it is one of ours: behind variables, `sudo` or `docker exec` too.
-fn own(words: Vec<String>) -> Option<Vec<String>> {
+fn own(words: &[String]) -> Option<Vec<String>> {
     let is_variable = |word: &String| {
         word.split_once('=').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
     };
@@ -264,7 +263,7 @@ fn every_alert_that_is_shown_is_understood() {
     let catalog = Catalog::builtin();
     let is_symbol = |word: &str| {
         let known = |name: &str| catalog.instruments().iter().any(|i| i.symbol.as_str() == name);
-        word.split('/').all(|part| known(part))
+        word.split('/').all(known)
     };
     let mut looked = 0;
     for block in blocks().iter().filter(|block| block.kind == "text") {
