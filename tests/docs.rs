@@ -164,7 +164,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
     while let Some(letter) = letters.next() {
         match (quote, letter) {
             (Some(q), _) if letter == q => quote = None,
-            (Some('"'), '\\') | (None, '\\') => word.get_or_insert_default().extend(letters.next()),
+            (Some('"') | None, '\\') => word.get_or_insert_default().extend(letters.next()),
             (Some(_), _) => word.get_or_insert_default().push(letter),
             (None, '"' | '\'') => {
                 quote = Some(letter);
