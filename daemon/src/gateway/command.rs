@@ -147,8 +147,9 @@ fn subscribe(text: &[u8], gateway: &Gateway) -> Result<Command, ApiError> {
         .symbols
         .map(|names| names.iter().map(|name| gateway.instrument_in("symbols", name)).collect())
         .transpose()?;
-    if wish.interval.is_some_and(|interval| !(FASTEST..=SLOWEST).contains(&interval)) {
-        return Err(ApiError::field("interval", format!("`interval` is a duration from {FASTEST} to {SLOWEST}.")));
+    if wish.interval.is_some_and(|interval| !interval.is_zero() && !(FASTEST..=SLOWEST).contains(&interval)) {
+        let expected = format!("`interval` is a duration from {FASTEST} to {SLOWEST}, or 0s for every price.");
+        return Err(ApiError::field("interval", expected));
     }
     let interval = wish.interval.map(Duration::from);
     Ok(Command::Subscribe(Choice { symbols, topics: wish.topics.map(|t| t.into_iter().collect()), interval }))

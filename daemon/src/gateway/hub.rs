@@ -1,7 +1,8 @@
 //! The task that owns the picture clients see. It takes every role's events, and publishes them to the sessions.
 //!
-//! Prices are conflated: of each symbol the newest goes out, at most ten times a second. Everything else goes out at once. A
-//! subscription and the snapshot it continues are given in one answer, so that nothing falls between them.
+//! Prices are conflated: of each symbol the newest goes out, at most ten times a second. Everything else goes out at once. Who wants
+//! every price has a channel for that. A subscription and the snapshot it continues are given in one answer, so that nothing falls
+//! between them.
 
 use std::{
     collections::BTreeSet,
@@ -50,11 +51,39 @@ impl Published {
     }
 }
 
+/// What follows a snapshot.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    all: broadcast::Receiver<Arc<Published>>,
+    /// Every price as it comes, in place of those in `all`.
+    ticks: Option<broadcast::Receiver<Arc<Published>>>,
+}
+
+impl Changes {
+    /// The next one. With every price, these and the rest keep their own order each.
+    ///
+    /// # Errors
+    /// When some were missed, or the hub has ended.
+    pub(crate) async fn recv(&mut self) -> Result<Arc<Published>, broadcast::error::RecvError> {
+        let Some(ticks) = &mut self.ticks else { return self.all.recv().await };
+        loop {
+            let next = tokio::select! {
+                tick = ticks.recv() => return tick,
+                next = self.all.recv() => next?,
+            };
+            if !matches!(next.event, Event::Price(_)) {
+                return Ok(next);
+            }
+        }
+    }
+}
+
 /// A snapshot and what follows it.
-pub(crate) type Subscription = (Snapshot, broadcast::Receiver<Arc<Published>>);
+pub(crate) type Subscription = (Snapshot, Changes);
 
 enum Question {
-    Subscribe(oneshot::Sender<Subscription>),
+    /// With every price, or with the newest ten times a second.
+    Subscribe(bool, oneshot::Sender<Subscription>),
     Snapshot(oneshot::Sender<Snapshot>),
     Ticker(Symbol, oneshot::Sender<Option<Ticker>>),
     Prices(oneshot::Sender<Vec<Ticker>>),
@@ -78,13 +107,14 @@ impl Hub {
             pending: BTreeSet::new(),
             flushed: None,
             sessions: broadcast::Sender::new(BROADCAST),
+            ticks: broadcast::Sender::new(BROADCAST),
         };
         (Self { questions }, tokio::spawn(task.run(events, asked)))
     }
 
-    /// The picture now, and every change of it from here on.
-    pub(crate) async fn subscribe(&self) -> Result<Subscription, ApiError> {
-        self.ask(Question::Subscribe).await
+    /// The picture now, and every change of it from here on; of the prices every one, or the newest ten times a second.
+    pub(crate) async fn subscribe(&self, every_price: bool) -> Result<Subscription, ApiError> {
+        self.ask(|answer| Question::Subscribe(every_price, answer)).await
     }
 
     /// The picture now.
@@ -131,6 +161,8 @@ struct Task {
     pending: BTreeSet<Symbol>,
     flushed: Option<Instant>,
     sessions: broadcast::Sender<Arc<Published>>,
+    /// Prices alone, each.
+    ticks: broadcast::Sender<Arc<Published>>,
 }
 
 impl Task {
@@ -169,8 +201,15 @@ impl Task {
     fn take(&mut self, event: Event) {
         match &event {
             Event::Price(ticker) => {
-                self.pending.insert(ticker.symbol);
+                let symbol = ticker.symbol;
+                self.pending.insert(symbol);
                 self.board.publish(event);
+                // As the board has it: with what earlier prices said of the day.
+                if self.ticks.receiver_count() > 0
+                    && let Some(ticker) = self.board.ticker(symbol)
+                {
+                    drop(self.ticks.send(Arc::new(Published::of(Event::Price(ticker.clone())))));
+                }
                 return;
             }
             // The price that did it comes before what it did.
@@ -204,8 +243,9 @@ impl Task {
     /// Answers; an asker that has gone away is no trouble.
     fn answer(&mut self, question: Question) {
         match question {
-            Question::Subscribe(answer) => {
-                drop(answer.send((self.board.snapshot(), self.sessions.subscribe())));
+            Question::Subscribe(every_price, answer) => {
+                let ticks = every_price.then(|| self.ticks.subscribe());
+                drop(answer.send((self.board.snapshot(), Changes { all: self.sessions.subscribe(), ticks })));
             }
             Question::Snapshot(answer) => drop(answer.send(self.board.snapshot())),
             Question::Ticker(symbol, answer) => drop(answer.send(self.board.ticker(symbol).cloned())),
@@ -229,7 +269,7 @@ mod tests {
     async fn of_each_symbol_the_newest_price_goes_out_ten_times_a_second() {
         let (events, receiver) = mpsc::channel(64);
         let (hub, _task) = Hub::start(Snapshot::default(), receiver);
-        let (snapshot, mut changes) = hub.subscribe().await.unwrap();
+        let (snapshot, mut changes) = hub.subscribe(false).await.unwrap();
         assert!(snapshot.prices.is_empty());
         events.send(price_event("BTC", "1")).await.unwrap();
         assert_eq!(changes.recv().await.unwrap().event, price_event("BTC", "1"), "the first price waits for nothing");
@@ -244,14 +284,32 @@ mod tests {
         assert_eq!(changes.recv().await.unwrap().event, price_event("BTC", "4"));
         assert_eq!(changes.recv().await.unwrap().event, price_event("ETH", "4"));
         assert_eq!(start.elapsed(), PRICE_INTERVAL);
-        assert!(changes.try_recv().is_err(), "what was overtaken never goes out");
+        let more = tokio::time::timeout(PRICE_INTERVAL * 5, changes.recv()).await;
+        assert!(more.is_err(), "what was overtaken never goes out: {more:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_wants_every_price_gets_each_as_it_comes_and_once() {
+        let (events, receiver) = mpsc::channel(64);
+        let (hub, _task) = Hub::start(Snapshot::default(), receiver);
+        let (_, mut changes) = hub.subscribe(true).await.unwrap();
+        let start = Instant::now();
+        for price in ["1", "2", "3"] {
+            events.send(price_event("BTC", price)).await.unwrap();
+            assert_eq!(changes.recv().await.unwrap().event, price_event("BTC", price));
+        }
+        events.send(feed_event()).await.unwrap();
+        assert_eq!(changes.recv().await.unwrap().event, feed_event());
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        let more = tokio::time::timeout(PRICE_INTERVAL * 5, changes.recv()).await;
+        assert!(more.is_err(), "the conflated ones are not for it: {more:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_price_that_did_it_comes_before_what_it_did() {
         let (events, receiver) = mpsc::channel(64);
         let (hub, _task) = Hub::start(Snapshot::default(), receiver);
-        let (_, mut changes) = hub.subscribe().await.unwrap();
+        let (_, mut changes) = hub.subscribe(false).await.unwrap();
         events.send(price_event("BTC", "1")).await.unwrap();
         changes.recv().await.unwrap();
         events.send(price_event("BTC", "60001")).await.unwrap();
@@ -278,7 +336,7 @@ mod tests {
     async fn a_subscriber_that_sleeps_is_told_that_it_missed_something() {
         let (events, receiver) = mpsc::channel(64);
         let (hub, _task) = Hub::start(Snapshot::default(), receiver);
-        let (_, mut changes) = hub.subscribe().await.unwrap();
+        let (_, mut changes) = hub.subscribe(false).await.unwrap();
         for _ in 0..BROADCAST + 5 {
             events.send(feed_event()).await.unwrap();
         }

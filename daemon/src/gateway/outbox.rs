@@ -32,8 +32,15 @@ pub(crate) struct Choice {
     pub(crate) symbols: Option<HashSet<Symbol>>,
     /// Only these topics.
     pub(crate) topics: Option<HashSet<Topic>>,
-    /// How far apart its prices go out; of each symbol the newest then. Absent: as the hub publishes them.
+    /// How far apart its prices go out; of each symbol the newest then. Absent: as the hub publishes them. Nothing at all: each.
     pub(crate) interval: Option<Duration>,
+}
+
+impl Choice {
+    /// Whether it is every price.
+    fn every_price(&self) -> bool {
+        self.interval.is_some_and(|interval| interval.is_zero())
+    }
 }
 
 impl Choice {
@@ -134,6 +141,11 @@ impl Outbox {
         }
         if let Event::Price(ticker) = &published.event {
             let symbol = ticker.symbol;
+            // Of those that a slow client is behind with, the newest again.
+            if self.choice.every_price() && self.turns.is_empty() && self.frames.len() < FRAMES / 2 {
+                self.frames.push_back(Frame::Event(published));
+                return;
+            }
             if self.prices.insert(symbol, published).is_none() {
                 self.turns.push_back(symbol);
             }
@@ -155,6 +167,11 @@ impl Outbox {
         self.choice = choice;
         self.prices_from = None;
         self.lost();
+    }
+
+    /// Whether every price is to be offered.
+    pub(crate) fn wants_every_price(&self) -> bool {
+        self.choice.every_price()
     }
 
     /// A ping is due.
@@ -197,7 +214,8 @@ impl Outbox {
                 let published = self.prices.remove(&self.turns.pop_front()?)?;
                 let Event::Price(ticker) = &published.event else { return None };
                 if self.turns.is_empty() {
-                    self.prices_from = self.choice.interval.map(|interval| Instant::now() + interval);
+                    let interval = self.choice.interval.filter(|interval| !interval.is_zero());
+                    self.prices_from = interval.map(|interval| Instant::now() + interval);
                 }
                 self.seq += 1;
                 format!("{{\"type\":\"price\",\"seq\":{},{}", self.seq, published.price_fields(ticker))
@@ -306,6 +324,23 @@ mod tests {
         let got = frames(&mut outbox);
         assert_eq!(got[0].clone().into_event(), Some((4, price_event("BTC", "3"))));
         assert_eq!(got.len(), 1);
+    }
+
+    #[test]
+    fn of_every_price_a_slow_client_gets_what_it_is_not_behind_with() {
+        let mut outbox = Outbox::new(UserId::OWNER);
+        outbox.choose(Choice { interval: Some(Duration::ZERO), ..Choice::default() });
+        outbox.start(Snapshot::default());
+        for round in 1..=3 {
+            outbox.offer(news(price_event("BTC", &round.to_string())));
+        }
+        assert_eq!(frames(&mut outbox).len(), 4, "the snapshot, and each price");
+        for round in 1..=1_000 {
+            outbox.offer(news(price_event("BTC", &round.to_string())));
+        }
+        let got = frames(&mut outbox);
+        assert!(!outbox.wants_snapshot() && got.len() <= FRAMES, "{} frames", got.len());
+        assert_eq!(got.last().unwrap().clone().into_event().map(|(_, e)| e), Some(price_event("BTC", "1000")));
     }
 
     #[test]

@@ -43,7 +43,7 @@ use super::{
     command::{self, Asked, Command},
     door::Visitor,
     error::ApiError,
-    hub::Published,
+    hub::Changes,
     outbox::Outbox,
     sessions::Seat,
 };
@@ -182,7 +182,7 @@ impl Session {
         frames: &mpsc::Sender<Message>,
         ended: &CancellationToken,
     ) -> (SplitStream<WebSocket>, Option<Goodbye>) {
-        let Ok((snapshot, mut changes)) = self.gateway.hub.subscribe().await else {
+        let Ok((snapshot, mut changes)) = self.gateway.hub.subscribe(false).await else {
             return (stream, Some(STOPPING));
         };
         self.outbox.say(ServerFrame::Hello {
@@ -244,8 +244,8 @@ impl Session {
         (stream, goodbye)
     }
 
-    async fn renew(&mut self) -> Result<broadcast::Receiver<Arc<Published>>, ApiError> {
-        let (snapshot, changes) = self.gateway.hub.subscribe().await?;
+    async fn renew(&mut self) -> Result<Changes, ApiError> {
+        let (snapshot, changes) = self.gateway.hub.subscribe(self.outbox.wants_every_price()).await?;
         self.outbox.start(snapshot);
         Ok(changes)
     }

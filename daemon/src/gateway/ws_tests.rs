@@ -97,7 +97,7 @@ async fn goodbye(client: &mut Client) -> u16 {
 #[tokio::test]
 async fn a_session_says_hello_shows_the_picture_and_goes_on_with_prices() {
     let rig = Rig::new().await;
-    let (_, mut published) = rig.gateway.hub.subscribe().await.unwrap();
+    let (_, mut published) = rig.gateway.hub.subscribe(false).await.unwrap();
     rig.events.send(price_event("ETH", "2000")).await.unwrap();
     published.recv().await.unwrap();
     let mut client = enter(&rig, OWNER_TOKEN).await;
@@ -127,6 +127,25 @@ async fn a_session_says_hello_shows_the_picture_and_goes_on_with_prices() {
     }
     let price = value(&mut client).await;
     assert_eq!((&price["seq"], &price["price"]), (&json!(4), &json!("60001")));
+    rig.stop.cancel();
+    assert_eq!(goodbye(&mut client).await, 1001);
+}
+
+#[tokio::test]
+async fn a_client_may_have_every_price() {
+    let rig = Rig::new().await;
+    let mut client = enter(&rig, OWNER_TOKEN).await;
+    for _hello_and_snapshot in 0..2 {
+        value(&mut client).await;
+    }
+    say(&mut client, &json!({"type": "subscribe", "symbols": ["BTC"], "interval": "0s"})).await;
+    assert_eq!(value(&mut client).await["type"], "snapshot");
+    for price in 1..=20 {
+        rig.events.send(price_event("BTC", &price.to_string())).await.unwrap();
+    }
+    for price in 1..=20 {
+        assert_eq!(value(&mut client).await["price"], price.to_string());
+    }
     rig.stop.cancel();
     assert_eq!(goodbye(&mut client).await, 1001);
 }
