@@ -1,6 +1,6 @@
 //! The outside face, judged by programs that we did not write: schemathesis, clients of the WebSocket, a browser.
 
-use std::{ffi::OsStr, process::Stdio};
+use std::{ffi::OsStr, os::unix::process::CommandExt as _, process::Stdio};
 
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -60,6 +60,16 @@ async fn every_message_of_the_websocket_is_as_the_document_says() {
     daemon.stop().await;
 }
 
+/// A program with all that it has started; they end together. What is left of a pipeline would hold the test's output open.
+struct Group(u32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let whole = format!("-{}", self.0);
+        drop(std::process::Command::new("kill").args(["-KILL", "--", &whole]).status());
+    }
+}
+
 /// Runs the example of docs/websocket.md in that language until it has printed a price and a firing.
 async fn example(language: &str, said: impl Fn(&str) -> bool, fired: impl Fn(&str) -> bool) {
     let exchange = Exchange::start().await;
@@ -85,9 +95,10 @@ async fn example(language: &str, said: impl Fn(&str) -> bool, fired: impl Fn(&st
     let mut command = lab.program(program.as_ref(), words);
     let path = std::env::var("PATH").unwrap_or_default();
     let ours = std::path::Path::new(crate::harness::lab::PROGRAM).parent().expect("a folder");
-    command.env("PATH", format!("{}:{path}", ours.display())).stdout(Stdio::piped());
+    command.env("PATH", format!("{}:{path}", ours.display())).stdout(Stdio::piped()).process_group(0);
     let mut running =
         tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("the example is started");
+    let group = Group(running.id().expect("it runs"));
     let mut lines = BufReader::new(running.stdout.take().expect("piped")).lines();
     let _moves = moving(exchange);
     let mut next = async |what: &str, found: &dyn Fn(&str) -> bool| loop {
@@ -101,7 +112,8 @@ async fn example(language: &str, said: impl Fn(&str) -> bool, fired: impl Fn(&st
     next("a price", &said).await;
     daemon.api().alert("BTC > 1 once").await;
     next("a firing", &fired).await;
-    running.kill().await.expect("it is ended");
+    drop(group);
+    running.wait().await.expect("it is ended");
     daemon.stop().await;
 }
 
