@@ -51,6 +51,8 @@ use crate::clock::Clock;
 
 /// The most bytes of a message from a client.
 const MAX_MESSAGE: usize = 64 * 1024;
+/// How much is read from a client at once.
+const READ_BUFFER: usize = 4 * 1024;
 /// The most bytes of one message to a client: a snapshot of some ten thousand alerts. Only one is ever buffered.
 const MAX_OUTBOUND: usize = 32 * 1024 * 1024;
 /// Messages a client may send at once; then one every [`MESSAGE_EVERY`].
@@ -91,6 +93,8 @@ pub(crate) async fn open(
         .protocols([SUBPROTOCOL])
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
+        // What clients say is short; 128 KiB for each, the library's own choice, is most of what an idle one costs.
+        .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .max_write_buffer_size(MAX_OUTBOUND);
     Ok(upgrade.on_upgrade(move |socket| run(gateway, caller, socket, seat)))
