@@ -6,7 +6,7 @@ use bellwether_core::config::{Config, LogFormat, Tape};
 use bellwether_daemon::{Daemon, Options, PulseWatch, Running};
 pub(super) use bellwether_daemon::{back_up, examine_channels, examine_database, restore, test_channel};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use crate::{
     cli::{DaemonArgs, Global},
@@ -372,7 +372,7 @@ fn journal() -> Option<tracing_journald::Layer> {
 }
 
 /// Changes what the log lets through.
-type Level = tracing_subscriber::reload::Handle<EnvFilter, tracing_subscriber::Registry>;
+type Level = tracing_subscriber::reload::Handle<Targets, tracing_subscriber::Registry>;
 
 /// The log goes to standard error, or as fields to the journal behind it.
 fn log_to_stderr(config: &Config) -> Result<Level, UserError> {
@@ -398,7 +398,7 @@ fn log_to_stderr(config: &Config) -> Result<Level, UserError> {
 }
 
 /// What the log lets through. Libraries are quiet unless a filter names them.
-pub(super) fn filter(config: &Config) -> Result<EnvFilter, UserError> {
+pub(super) fn filter(config: &Config) -> Result<Targets, UserError> {
     let level = &config.log.level;
     let plain = ["error", "warn", "info", "debug", "trace"].contains(&level.as_str());
     let text = if plain {
@@ -406,7 +406,7 @@ pub(super) fn filter(config: &Config) -> Result<EnvFilter, UserError> {
     } else {
         level.clone()
     };
-    EnvFilter::try_new(text).map_err(|e| {
+    text.parse().map_err(|e: tracing_subscriber::filter::ParseError| {
         UserError::with_hint(
             format!("`log.level` = \"{level}\" is no level and no filter: {e}"),
             "expected error, warn, info, debug or trace, or a filter such as \"info,bellwether_daemon::ingest=debug\"",
