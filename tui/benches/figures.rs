@@ -18,24 +18,19 @@
     reason = "figures for people, by the wall clock"
 )]
 
+mod lab;
+
 use std::{
-    fs,
     io::Read as _,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use bellwether_core::protocol::{DAEMON_FILE, DaemonFile, ServerFrame};
-use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-};
-use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
+use bellwether_core::protocol::ServerFrame;
+use tokio::{net::TcpListener, sync::mpsc};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_bellwether");
+use lab::{Daemon, PROGRAM, SIMULATED, exchange, next, report, subscribe, ticker};
 
 fn main() {
     // `cargo test --benches` runs benches too; this one is only for `cargo bench`.
@@ -51,80 +46,6 @@ fn main() {
         latency().await;
     });
 }
-
-/// A daemon of the release build in a folder of its own, ended when dropped.
-struct Daemon {
-    child: Child,
-    folder: tempfile::TempDir,
-}
-
-impl Daemon {
-    fn spawn(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.toml");
-        fs::write(&file, config).unwrap();
-        let child = program(&folder.path().join("data"), &file)
-            .arg("daemon")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { child, folder }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    /// Waits until it answers that it is ready.
-    async fn ready(&self) -> DaemonFile {
-        let http = reqwest::Client::new();
-        loop {
-            if let Some(file) = fs::read(self.data().join(DAEMON_FILE))
-                .ok()
-                .and_then(|text| serde_json::from_slice::<DaemonFile>(&text).ok())
-                && let Ok(answer) = http.get(format!("{}/health/ready", file.address)).send().await
-                && answer.status().is_success()
-            {
-                return file;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    /// Resident memory in MiB.
-    fn resident(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-    }
-
-    /// Processor time used so far, in seconds.
-    fn busy(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        // utime and stime in clock ticks, 100 a second on Linux.
-        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn program(data: &Path, config: &Path) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.env_remove("BELLWETHER_CONFIG").env_remove("BELLWETHER_DATA_DIR");
-    command.arg("--data-dir").arg(data).arg("--config").arg(config);
-    command
-}
-
-const SIMULATED: &str =
-    "[feeds.simulated]\nenabled = true\nrate = 50\n[channels.desktop]\nenabled = false\n[log]\nlevel = \"error\"\n";
 
 async fn start() {
     let mut taken = Vec::new();
@@ -207,33 +128,6 @@ fn bare_commit() {
     report("beside: a bare commit of one row, synchronous=FULL", &mut taken, "-");
 }
 
-/// An exchange that speaks as Coinbase does and sends what it is given.
-async fn exchange(listener: TcpListener, mut frames: mpsc::Receiver<String>) {
-    let (socket, _) = listener.accept().await.unwrap();
-    let mut socket = tokio_tungstenite::accept_async(socket).await.unwrap();
-    while let Some(Ok(message)) = socket.next().await {
-        if message.is_text() {
-            break;
-        }
-    }
-    let products = r#"{"type":"subscriptions","channels":[{"name":"ticker","product_ids":["BTC-USD","ETH-USD"],"account_ids":null}]}"#;
-    socket.send(Message::text(products)).await.unwrap();
-    while let Some(frame) = frames.recv().await {
-        if socket.send(Message::text(frame)).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn ticker(product: &str, cents: u64) -> String {
-    let now = jiff::Timestamp::now();
-    format!(
-        r#"{{"type":"ticker","sequence":1,"product_id":"{product}","price":"{}.{:02}","open_24h":"60000","volume_24h":"1","low_24h":"1","high_24h":"2","side":"sell","time":"{now:.6}","trade_id":1,"last_size":"1"}}"#,
-        cents / 100,
-        cents % 100
-    )
-}
-
 async fn latency() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
@@ -283,36 +177,4 @@ async fn latency() {
     for line in metrics.lines().filter(|l| l.starts_with("notifier_tick_to_commit_seconds")) {
         println!("    {line}");
     }
-}
-
-type Client = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
-
-async fn subscribe(file: &DaemonFile) -> Client {
-    let address = file.address.replacen("http", "ws", 1);
-    let mut request = format!("{address}/prices/ws").into_client_request().unwrap();
-    request.headers_mut().insert("authorization", format!("Bearer {}", file.token).parse().unwrap());
-    tokio_tungstenite::connect_async(request).await.unwrap().0
-}
-
-async fn next(client: &mut Client, wanted: impl Fn(&ServerFrame) -> bool) {
-    while let Some(Ok(message)) = client.next().await {
-        if let Message::Text(text) = message
-            && serde_json::from_str::<ServerFrame>(&text).is_ok_and(|frame| wanted(&frame))
-        {
-            return;
-        }
-    }
-    panic!("the daemon hung up");
-}
-
-fn report(what: &str, taken: &mut [Duration], to_reach: &str) {
-    taken.sort();
-    let at = |share: f64| taken[((taken.len() - 1) as f64 * share).round() as usize].as_secs_f64() * 1_000.0;
-    println!(
-        "{what}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms over {} (to reach: {to_reach})",
-        at(0.5),
-        at(0.99),
-        at(1.0),
-        taken.len()
-    );
 }

@@ -12,6 +12,8 @@ mod completing;
 pub mod config_file;
 pub mod doctor;
 pub mod error;
+#[cfg(test)]
+mod figures_tests;
 pub mod first_config;
 pub mod folders;
 pub mod launch;
