@@ -48,6 +48,7 @@ mod structured;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod wire;
 #[cfg(test)]
 mod wire_tests;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! session's own numbers: a number shared by all sessions would show gaps wherever something was filtered.
 //!
 //! ```text
-//!  hub ──broadcast──▶ session ──outbox (newest price a symbol, 256 others)──▶ writer ──▶ client
+//!  hub ──broadcast──▶ session ──outbox (newest price a symbol, 256 others)──▶ wire ──8 KiB at once──▶ client
 //!                       ▲ └──one command at a time──▶ the functions behind REST
 //!  client ──64 KiB, 20 a second──┘
 //! ```
@@ -15,7 +15,7 @@ use axum::{
     Extension,
     extract::{
         State,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+        ws::{CloseFrame, Message, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, header},
     response::Response,
@@ -25,14 +25,10 @@ use bellwether_core::{
     rate::TokenBucket,
     time::{Span, Timestamp},
 };
-use futures_util::{
-    SinkExt, StreamExt,
-    future::BoxFuture,
-    stream::{SplitSink, SplitStream},
-};
+use futures_util::future::BoxFuture;
 use tokio::{
-    sync::{broadcast, mpsc},
-    time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
+    sync::broadcast,
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until},
 };
 use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +42,7 @@ use super::{
     hub::Changes,
     outbox::Outbox,
     sessions::Seat,
+    wire::{BATCH, Turn, Wire},
 };
 use crate::clock::Clock;
 
@@ -62,10 +59,6 @@ const MESSAGE_EVERY: Span = Span::from_millis(50);
 const COMMANDS: usize = 64;
 /// How often a client is pinged, and how long its pong may take.
 const PING: Duration = Duration::from_secs(20);
-/// How long one message may take to go out.
-const STUCK: Duration = Duration::from_secs(30);
-/// How long a good-bye may take.
-const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Live prices, alert changes, firings and feeds, and commands, over a WebSocket.
 #[utoipa::path(get, path = "/prices/ws", tag = "prices", security(("token" = [])),
@@ -95,9 +88,9 @@ pub(crate) async fn open(
         .max_frame_size(MAX_MESSAGE)
         // What clients say is short; 128 KiB for each, the library's own choice, is most of what an idle one costs.
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
+        .write_buffer_size(BATCH)
         .max_write_buffer_size(MAX_OUTBOUND);
-    Ok(upgrade.on_upgrade(move |socket| run(gateway, caller, socket, seat)))
+    Ok(upgrade.on_upgrade(move |socket| run(gateway, caller, Wire::new(socket), seat)))
 }
 
 fn subprotocol_token(headers: &HeaderMap) -> Option<&str> {
@@ -118,13 +111,9 @@ const TOO_BIG: Goodbye = Goodbye(1009, "a message has at most 64 KiB");
 const TOO_SLOW: Goodbye = Goodbye(1013, "too slow, or gone");
 const EXPIRED: Goodbye = Goodbye(4401, "the token has ended");
 
-async fn run(gateway: Arc<Gateway>, caller: Caller, socket: WebSocket, seat: Seat) {
+async fn run(gateway: Arc<Gateway>, caller: Caller, mut wire: Wire, seat: Seat) {
     let metrics = gateway.metrics.clone();
     metrics.sessions.inc();
-    let (sink, stream) = socket.split();
-    // Full: what is to be said stays in the outbox, where newer prices overtake older ones.
-    let (frames, queue) = mpsc::channel(1);
-    let writer = tokio::spawn(write(sink, queue));
     let mut session = Session {
         outbox: Outbox::new(caller.user),
         bucket: TokenBucket::new(MESSAGES, MESSAGE_EVERY),
@@ -133,39 +122,12 @@ async fn run(gateway: Arc<Gateway>, caller: Caller, socket: WebSocket, seat: Sea
         gateway,
         caller,
     };
-    let (mut stream, goodbye) = session.talk(stream, &frames, &seat.ended).await;
+    let goodbye = session.talk(&mut wire, &seat.ended).await;
     // A slow good-bye must not keep the links to the other roles open when the daemon stops.
     drop(session);
-    if let Some(Goodbye(code, reason)) = goodbye {
-        let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-        // Fails only when the writer is stuck or gone, which ends the session anyway.
-        drop(timeout(GOODBYE, frames.send(close)).await);
-    }
-    drop(frames);
-    let mut writer = writer;
-    if timeout(GOODBYE, &mut writer).await.is_err() {
-        writer.abort();
-    }
-    // What the client still says is of no interest, but its own good-bye ends the connection in order.
-    drop(timeout(GOODBYE, async { while let Some(Ok(_)) = stream.next().await {} }).await);
+    wire.end(goodbye.map(|Goodbye(code, reason)| CloseFrame { code, reason: reason.into() })).await;
     metrics.sessions.dec();
     drop(seat);
-}
-
-/// Writes one message after the other; ends when one cannot be written in time.
-async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receiver<Message>) {
-    while let Some(message) = queue.recv().await {
-        match timeout(STUCK, sink.send(message)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return,
-            Err(_) => {
-                let Goodbye(code, reason) = TOO_SLOW;
-                let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-                drop(timeout(GOODBYE, sink.send(close)).await);
-                return;
-            }
-        }
-    }
 }
 
 struct Session {
@@ -180,14 +142,9 @@ struct Session {
 
 impl Session {
     /// Listens and talks until one side ends it. Nothing as good-bye: the client has gone.
-    async fn talk(
-        &mut self,
-        mut stream: SplitStream<WebSocket>,
-        frames: &mpsc::Sender<Message>,
-        ended: &CancellationToken,
-    ) -> (SplitStream<WebSocket>, Option<Goodbye>) {
+    async fn talk(&mut self, wire: &mut Wire, ended: &CancellationToken) -> Option<Goodbye> {
         let Ok((snapshot, mut changes)) = self.gateway.hub.subscribe(false).await else {
-            return (stream, Some(STOPPING));
+            return Some(STOPPING);
         };
         self.outbox.say(ServerFrame::Hello {
             protocol: PROTOCOL,
@@ -200,52 +157,45 @@ impl Session {
         let mut pings = interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stop = self.gateway.stop.clone();
-        let mut expired = Box::pin(expired(self.gateway.clock.clone(), self.caller.expires));
-        let goodbye = loop {
+        let mut over = std::pin::pin!(over(self.gateway.clock.clone(), self.caller.expires, ended, &stop));
+        loop {
             if running.is_none() {
                 running = self.waiting.pop_front().map(|asked| command::run(&self.gateway, self.caller, asked));
             }
+            let waits_until = self.outbox.waits_until();
             tokio::select! {
-                change = changes.recv() => match change {
-                    Ok(published) => self.outbox.offer(published),
+                beat = changes.recv() => match beat {
+                    Ok(beat) => self.outbox.offer(&beat),
                     Err(broadcast::error::RecvError::Lagged(_)) => self.outbox.lost(),
-                    Err(broadcast::error::RecvError::Closed) => break Some(STOPPING),
+                    Err(broadcast::error::RecvError::Closed) => return Some(STOPPING),
                 },
-                permit = frames.reserve(), if self.outbox.has_something() => {
-                    let Ok(permit) = permit else { break None };
-                    if self.outbox.wants_snapshot() {
-                        match self.renew().await {
-                            Ok(fresh) => changes = fresh,
-                            Err(_) => break Some(STOPPING),
-                        }
-                    }
-                    if let Some(message) = self.outbox.next() {
-                        permit.send(message);
-                    }
-                }
-                () = sleep_until(self.outbox.waits_until().unwrap_or_else(Instant::now)),
-                    if self.outbox.waits_until().is_some() => {}
-                heard = stream.next() => match self.hear(heard) {
-                    Ok(true) => {}
-                    Ok(false) => break None,
-                    Err(goodbye) => break Some(goodbye),
+                turn = wire.turn(&mut self.outbox) => match turn {
+                    Turn::Heard(heard) => match self.hear(heard) {
+                        Ok(true) => {}
+                        Ok(false) => return None,
+                        Err(goodbye) => return Some(goodbye),
+                    },
+                    Turn::Renew => match self.renew().await {
+                        Ok(fresh) => changes = fresh,
+                        Err(_) => return Some(STOPPING),
+                    },
+                    Turn::Stuck => return Some(TOO_SLOW),
+                    Turn::Broken => return None,
                 },
+                () = until(waits_until) => {}
                 reply = poll(&mut running) => {
                     running = None;
                     self.outbox.say(reply);
                 }
                 _ = pings.tick() => {
                     if std::mem::replace(&mut self.unanswered, true) {
-                        break Some(TOO_SLOW);
+                        return Some(TOO_SLOW);
                     }
                     self.outbox.ping();
                 }
-                () = &mut expired => break Some(EXPIRED),
-                () = ended.cancelled() => break Some(EXPIRED),
-                () = stop.cancelled() => break Some(STOPPING),
+                goodbye = &mut over => return Some(goodbye),
             }
-        };
-        (stream, goodbye)
+        }
     }
 
     async fn renew(&mut self) -> Result<Changes, ApiError> {
@@ -291,6 +241,27 @@ async fn poll(running: &mut Option<BoxFuture<'static, ServerFrame>>) -> ServerFr
     match running {
         Some(command) => command.await,
         None => std::future::pending().await,
+    }
+}
+
+async fn until(then: Option<Instant>) {
+    match then {
+        Some(then) => sleep_until(then).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Why a session ends that nobody has ended on the wire.
+async fn over(
+    clock: Clock,
+    expires: Option<Timestamp>,
+    ended: &CancellationToken,
+    stop: &CancellationToken,
+) -> Goodbye {
+    tokio::select! {
+        () = expired(clock, expires) => EXPIRED,
+        () = ended.cancelled() => EXPIRED,
+        () = stop.cancelled() => STOPPING,
     }
 }
 
