@@ -83,7 +83,8 @@ async fn example(language: &str, said: impl Fn(&str) -> bool, fired: impl Fn(&st
     let script = root().join("tests/counterparts/websocket");
     let mut asked = tokio::process::Command::new(script);
     asked.arg("example").arg(root().join("docs/websocket.md")).arg(language).arg(lab.path(""));
-    let told = asked.output().await.expect("the script");
+    // Which programs it has found, it says to whoever reads the test's output.
+    let told = asked.stderr(Stdio::inherit()).output().await.expect("the script");
     assert!(told.status.success(), "{told:?}");
     let told = String::from_utf8(told.stdout).expect("text");
     let mut words = told.lines();

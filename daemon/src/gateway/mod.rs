@@ -21,6 +21,8 @@ mod channel_settings;
 mod channels;
 mod command;
 mod door;
+#[cfg(test)]
+mod echo_tests;
 mod error;
 mod events;
 #[cfg(test)]

@@ -81,16 +81,20 @@ pub(crate) async fn open(
     let seat = gateway.sessions.sit(caller)?;
     // Again: had the account's tokens ended in between, nobody would end this session.
     gateway.auth.caller(token, &gateway.store, gateway.clock.now()).await?;
-    let upgrade = upgrade
-        // Selected from what the client offers; the token beside it is never echoed.
-        .protocols([SUBPROTOCOL])
+    // Selected from what the client offers; the token beside it is never echoed.
+    let upgrade = limited(upgrade).protocols([SUBPROTOCOL]);
+    Ok(upgrade.on_upgrade(move |socket| run(gateway, caller, Wire::new(socket), seat)))
+}
+
+/// With what a client may say and be told at most.
+pub(super) fn limited(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
         // What clients say is short; 128 KiB for each, the library's own choice, is most of what an idle one costs.
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(BATCH)
-        .max_write_buffer_size(MAX_OUTBOUND);
-    Ok(upgrade.on_upgrade(move |socket| run(gateway, caller, Wire::new(socket), seat)))
+        .max_write_buffer_size(MAX_OUTBOUND)
 }
 
 fn subprotocol_token(headers: &HeaderMap) -> Option<&str> {
@@ -100,7 +104,7 @@ fn subprotocol_token(headers: &HeaderMap) -> Option<&str> {
 
 /// Why a session ends, as its client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Goodbye(u16, &'static str);
+pub(super) struct Goodbye(pub(super) u16, pub(super) &'static str);
 
 const STOPPING: Goodbye = Goodbye(1001, "the daemon is stopping");
 const NOT_A_FRAME: Goodbye = Goodbye(1002, "not a WebSocket frame");
@@ -280,7 +284,7 @@ async fn expired(clock: Clock, expires: Option<Timestamp>) {
 }
 
 /// What a client did wrong on the wire; nothing where the connection just broke.
-fn fault(error: axum::Error) -> Option<Goodbye> {
+pub(super) fn fault(error: axum::Error) -> Option<Goodbye> {
     match *error.into_inner().downcast::<tungstenite::Error>().ok()? {
         // A length with its highest bit set is none (RFC 6455, 5.2).
         tungstenite::Error::Capacity(tungstenite::error::CapacityError::MessageTooLong { size, .. })
