@@ -43,6 +43,12 @@ async fn schemathesis_finds_no_answer_that_the_document_does_not_promise() {
     exchange.trade("BTC-USD", "60010.5");
     daemon.api().settled(5).await;
     judged_by("schemathesis", &["check".as_ref(), daemon.address().as_ref(), daemon.token().as_ref()]).await;
+    // The same as an account, which may do less; a logout would end the token that all the rest is called with.
+    let account = json!({ "email": "judge@example.org", "password": "long enough" });
+    daemon.stranger().post("/auth/register", &account).await.done();
+    let login = daemon.stranger().post("/auth/login", &account).await.done();
+    let token = login["access_token"].as_str().expect("a token");
+    judged_by("schemathesis", &["check", daemon.address(), token, "post_auth_logout"].map(AsRef::as_ref)).await;
     let log = daemon.stop().await;
     assert!(!log.contains("panicked"), "{log}");
 }

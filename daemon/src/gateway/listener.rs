@@ -52,9 +52,10 @@ const LATE: &str = "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/pr
                     {\"type\":\"about:blank\",\"title\":\"Request Timeout\",\"status\":408,\
                     \"detail\":\"The request did not arrive in time.\"}";
 
-/// Serves until `stop` is cancelled, then finishes what is under way.
-pub(crate) async fn serve(door: Door, places: Places, router: Router, stop: CancellationToken) {
-    let door = Arc::new(door);
+/// Serves until `stop` is cancelled, then finishes what is under way. Who has the door, too, can go on there: whoever comes in between
+/// is waited for by the kernel.
+pub(crate) async fn serve(door: impl Into<Arc<Door>>, places: Places, router: Router, stop: CancellationToken) {
+    let door = door.into();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {

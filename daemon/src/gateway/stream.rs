@@ -28,7 +28,7 @@ use bellwether_core::{
 use futures_util::future::BoxFuture;
 use tokio::{
     sync::broadcast,
-    time::{Instant, MissedTickBehavior, interval_at, sleep_until},
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,8 @@ const MESSAGE_EVERY: Span = Span::from_millis(50);
 const COMMANDS: usize = 64;
 /// How often a client is pinged, and how long its pong may take.
 const PING: Duration = Duration::from_secs(20);
+/// How long a command that was begun may take when the gateway ends.
+const BEGUN: Duration = Duration::from_secs(5);
 
 /// Live prices, alert changes, firings and feeds, and commands, over a WebSocket.
 #[utoipa::path(get, path = "/prices/ws", tag = "prices", security(("token" = [])),
@@ -118,24 +120,29 @@ const EXPIRED: Goodbye = Goodbye(4401, "the token has ended");
 async fn run(gateway: Arc<Gateway>, caller: Caller, mut wire: Wire, seat: Seat) {
     let metrics = gateway.metrics.clone();
     metrics.sessions.inc();
+    let sessions = gateway.sessions.clone();
     let mut session = Session {
         outbox: Outbox::new(caller.user),
         bucket: TokenBucket::new(MESSAGES, MESSAGE_EVERY),
         waiting: std::collections::VecDeque::new(),
         unanswered: false,
-        gateway,
         caller,
     };
-    let goodbye = session.talk(&mut wire, &seat.ended).await;
-    // A slow good-bye must not keep the links to the other roles open when the daemon stops.
-    drop(session);
+    let mut serving = Some(gateway);
+    let mut goodbye = Some(STOPPING);
+    while let Some(gateway) = serving.take() {
+        goodbye = session.talk(gateway, &mut wire, &seat.ended).await;
+        if goodbye == Some(STOPPING) {
+            // The links to the other roles are let go of by now: they end only when nobody has one.
+            serving = sessions.next().await;
+        }
+    }
     wire.end(goodbye.map(|Goodbye(code, reason)| CloseFrame { code, reason: reason.into() })).await;
     metrics.sessions.dec();
     drop(seat);
 }
 
 struct Session {
-    gateway: Arc<Gateway>,
     caller: Caller,
     outbox: Outbox,
     bucket: TokenBucket,
@@ -145,26 +152,28 @@ struct Session {
 }
 
 impl Session {
-    /// Listens and talks until one side ends it. Nothing as good-bye: the client has gone.
-    async fn talk(&mut self, wire: &mut Wire, ended: &CancellationToken) -> Option<Goodbye> {
-        let Ok((snapshot, mut changes)) = self.gateway.hub.subscribe(false).await else {
+    /// Listens and talks until one side ends it, or the gateway does. Nothing as good-bye: the client has gone.
+    async fn talk(&mut self, gateway: Arc<Gateway>, wire: &mut Wire, ended: &CancellationToken) -> Option<Goodbye> {
+        let every_price = self.outbox.wants_every_price();
+        let Ok((snapshot, mut changes)) = gateway.hub.subscribe(every_price).await else {
             return Some(STOPPING);
         };
+        // Also to whoever was here before: settings have changed, and what was read over HTTP may be another now.
         self.outbox.say(ServerFrame::Hello {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            simulated: self.gateway.simulated(),
-            time: self.gateway.clock.now(),
+            simulated: gateway.simulated(),
+            time: gateway.clock.now(),
         });
         self.outbox.start(snapshot);
         let mut running: Option<BoxFuture<'static, ServerFrame>> = None;
         let mut pings = interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let stop = self.gateway.stop.clone();
-        let mut over = std::pin::pin!(over(self.gateway.clock.clone(), self.caller.expires, ended, &stop));
+        let stop = gateway.stop.clone();
+        let mut over = std::pin::pin!(over(gateway.clock.clone(), self.caller.expires, ended, &stop));
         loop {
             if running.is_none() {
-                running = self.waiting.pop_front().map(|asked| command::run(&self.gateway, self.caller, asked));
+                running = self.waiting.pop_front().map(|asked| command::run(&gateway, self.caller, asked));
             }
             let waits_until = self.outbox.waits_until();
             tokio::select! {
@@ -174,12 +183,12 @@ impl Session {
                     Err(broadcast::error::RecvError::Closed) => return Some(STOPPING),
                 },
                 turn = wire.turn(&mut self.outbox) => match turn {
-                    Turn::Heard(heard) => match self.hear(heard) {
+                    Turn::Heard(heard) => match self.hear(&gateway, heard) {
                         Ok(true) => {}
                         Ok(false) => return None,
                         Err(goodbye) => return Some(goodbye),
                     },
-                    Turn::Renew => match self.renew().await {
+                    Turn::Renew => match self.renew(&gateway).await {
                         Ok(fresh) => changes = fresh,
                         Err(_) => return Some(STOPPING),
                     },
@@ -197,19 +206,28 @@ impl Session {
                     }
                     self.outbox.ping();
                 }
-                goodbye = &mut over => return Some(goodbye),
+                goodbye = &mut over => {
+                    // What was begun is answered: the session may go on with the next gateway, and its client waits for it.
+                    if goodbye == STOPPING
+                        && let Some(running) = running.take()
+                        && let Ok(reply) = timeout(BEGUN, running).await
+                    {
+                        self.outbox.say(reply);
+                    }
+                    return Some(goodbye);
+                }
             }
         }
     }
 
-    async fn renew(&mut self) -> Result<Changes, ApiError> {
-        let (snapshot, changes) = self.gateway.hub.subscribe(self.outbox.wants_every_price()).await?;
+    async fn renew(&mut self, gateway: &Gateway) -> Result<Changes, ApiError> {
+        let (snapshot, changes) = gateway.hub.subscribe(self.outbox.wants_every_price()).await?;
         self.outbox.start(snapshot);
         Ok(changes)
     }
 
     /// Takes what the client said. `false`: it has gone.
-    fn hear(&mut self, heard: Option<Result<Message, axum::Error>>) -> Result<bool, Goodbye> {
+    fn hear(&mut self, gateway: &Gateway, heard: Option<Result<Message, axum::Error>>) -> Result<bool, Goodbye> {
         let message = match heard {
             None => return Ok(false),
             Some(Err(error)) => return fault(error).map_or(Ok(false), Err),
@@ -219,9 +237,9 @@ impl Session {
             self.unanswered = false;
             return Ok(true);
         }
-        self.bucket.take(self.gateway.clock.now()).map_err(|_| TOO_MANY)?;
+        self.bucket.take(gateway.clock.now()).map_err(|_| TOO_MANY)?;
         match message {
-            Message::Text(text) => self.obey(text.as_bytes())?,
+            Message::Text(text) => self.obey(gateway, text.as_bytes())?,
             Message::Binary(_) => return Err(NOT_TEXT),
             Message::Close(_) => return Ok(false),
             Message::Ping(_) | Message::Pong(_) => {}
@@ -229,8 +247,8 @@ impl Session {
         Ok(true)
     }
 
-    fn obey(&mut self, text: &[u8]) -> Result<(), Goodbye> {
-        match command::read(text, &self.gateway) {
+    fn obey(&mut self, gateway: &Gateway, text: &[u8]) -> Result<(), Goodbye> {
+        match command::read(text, gateway) {
             Err(refusal) => self.outbox.say(*refusal),
             Ok(Command::Subscribe(choice)) => self.outbox.choose(choice),
             Ok(Command::Snapshot) => self.outbox.lost(),
