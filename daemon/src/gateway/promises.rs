@@ -6,6 +6,8 @@
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use super::once;
+
 /// The media type of every refusal (RFC 9457).
 const PROBLEM: &str = "application/problem+json";
 /// Where the document keeps the shape of a refusal.
@@ -90,6 +92,9 @@ pub(super) fn complete(document: &mut Value) {
             if ["get", "post", "patch", "delete"].contains(&method.as_str()) {
                 call["operationId"] = json!(name(method, path));
                 refusals(call);
+                if method == "post" && once::CALLS.contains(&path.as_str()) {
+                    keyed(call);
+                }
                 parameters(call);
                 exemplify(call, &examples[format!("{method} {path}")]);
                 // Said of those, too, that everybody may call.
@@ -144,6 +149,27 @@ fn refusals(call: &mut Value) {
         {
             content.insert(PROBLEM.to_owned(), body);
         }
+    }
+}
+
+/// May come with an `Idempotency-Key`.
+fn keyed(call: &mut Value) {
+    let key = json!({
+        "name": "Idempotency-Key", "in": "header", "required": false, "schema": { "type": "string" },
+        "description": "The same call under the same key does nothing a second time and gets the answer of the first, for a week",
+    });
+    if let Some(call) = call.as_object_mut() {
+        call.entry("parameters")
+            .or_insert_with(|| json!([]))
+            .as_array_mut()
+            .into_iter()
+            .for_each(|all| all.push(key.clone()));
+    }
+    let refusal =
+        |words: &str| json!({ "description": words, "content": { PROBLEM: { "schema": { "$ref": SHAPE } } } });
+    if let Some(answers) = call.get_mut("responses").and_then(Value::as_object_mut) {
+        answers.entry("409").or_insert_with(|| refusal("The key came with another request"));
+        answers.entry("422").or_insert_with(|| refusal("The key cannot be one"));
     }
 }
 
