@@ -90,7 +90,8 @@ async fn example(language: &str, said: impl Fn(&str) -> bool, fired: impl Fn(&st
     let mut asked = tokio::process::Command::new(script);
     asked.arg("example").arg(root().join("docs/websocket.md")).arg(language).arg(lab.path(""));
     // Which programs it has found, it says to whoever reads the test's output.
-    let told = asked.stderr(Stdio::inherit()).output().await.expect("the script");
+    let told = asked.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the script");
+    let told = told.wait_with_output().await.expect("it ends");
     assert!(told.status.success(), "{told:?}");
     let told = String::from_utf8(told.stdout).expect("text");
     let mut words = told.lines();
