@@ -37,6 +37,7 @@ use bellwether_core::{
     time::{Span, Timestamp},
 };
 use futures_util::future::BoxFuture;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
     net::TcpListener,
     sync::{Notify, mpsc, oneshot, watch},
@@ -117,6 +118,7 @@ pub struct Running {
     feeds: Feeds,
     /// What the desk has left, once it has ended.
     desk: oneshot::Receiver<Left>,
+    entrance: Entrance,
 }
 
 /// What goes on while the roles are started under other settings: the feeds with their connections, the database, the figures.
@@ -129,6 +131,37 @@ struct Kept {
     notes: Notes,
     feeds: Feeds,
     left: Left,
+    /// The owner's.
+    token: SecretString,
+}
+
+/// Where clients come in, and who is inside: goes on, too, where the settings under `[server]` are the same.
+#[derive(Clone)]
+struct Entrance {
+    /// The one for this machine comes last.
+    doors: Vec<Arc<gateway::Door>>,
+    sessions: gateway::Sessions,
+}
+
+impl std::fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entrance").field("doors", &self.doors.len()).finish_non_exhaustive()
+    }
+}
+
+impl Entrance {
+    async fn open(server: &config::Server, prefer: Option<SocketAddr>) -> anyhow::Result<Self> {
+        let (door, inner) = doors(server, prefer).await?;
+        let doors = [Some(door), inner].into_iter().flatten().map(Arc::new).collect();
+        Ok(Self { doors, sessions: gateway::Sessions::new(server.max_websockets) })
+    }
+
+    /// Nobody comes in any more, and who is inside is shown out.
+    fn close(&mut self) {
+        self.sessions.close();
+        // The same address may be wanted again.
+        self.doors.clear();
+    }
 }
 
 /// Says what is wrong with settings that can only be judged by those who use them, without starting anything.
@@ -150,23 +183,21 @@ impl Daemon {
         check(&options.config)?;
         // Refuse before anything is opened: one daemon per data folder, and a port that can be had.
         let presence = Presence::take(&options.data, &options.runtime)?;
-        let doors = doors(&options.config.server, options.prefer).await?;
+        let entrance = Entrance::open(&options.config.server, options.prefer).await?;
         let (clock, metrics) = (Clock::system(), Metrics::new());
         let store = Store::open(&options.data)?;
         let providers = Providers::open(&options.config, &store, &clock).await;
         let (feeds, news) = Feeds::new(&options.config, providers);
         let left = Left { news, said: Vec::new() };
         let notes = Notes::default();
-        Self::start_roles(options, doors, Kept { presence, store, clock, metrics, notes, feeds, left }).await
+        let token = SecretString::from(fresh_token());
+        let kept = Kept { presence, store, clock, metrics, notes, feeds, left, token };
+        Self::start_roles(options, entrance, kept).await
     }
 
     #[expect(clippy::too_many_lines, reason = "one straight story: each step needs what the one before made")]
-    async fn start_roles(
-        options: Options,
-        (door, inner): (gateway::Door, Option<gateway::Door>),
-        kept: Kept,
-    ) -> anyhow::Result<Running> {
-        let Kept { mut presence, store, clock, metrics, notes, mut feeds, left } = kept;
+    async fn start_roles(options: Options, entrance: Entrance, kept: Kept) -> anyhow::Result<Running> {
+        let Kept { mut presence, store, clock, metrics, notes, mut feeds, left, token } = kept;
         let Options { mut config, data, runtime, .. } = options;
         let started = clock.now();
         let simulated = config.is_simulated();
@@ -175,7 +206,7 @@ impl Daemon {
             None => jiff::tz::TimeZone::system(),
         };
 
-        let own = inner.as_ref().unwrap_or(&door);
+        let own = entrance.doors.last().context("there is no door")?;
         let address = own.listener.local_addr().context("the listener has no address")?;
 
         set_up(&mut config, store.channels_set().await?);
@@ -322,7 +353,6 @@ impl Daemon {
             });
         }
 
-        let token = fresh_token();
         let serving = Arc::new(gateway::Gateway {
             store: store.clone(),
             history: history.clone(),
@@ -338,7 +368,7 @@ impl Daemon {
             metrics: metrics.clone(),
             channels: access(&channels),
             outbox: outbox(by_hand),
-            auth: gateway::Auth::open(&store, &config.server, token.clone()).await?,
+            auth: gateway::Auth::open(&store, &config.server, token.expose_secret().to_owned()).await?,
             timezone,
             started,
             health: Arc::new(move || {
@@ -350,13 +380,14 @@ impl Daemon {
                 Arc::new(move || notes.all())
             },
             stop: stop.clone(),
-            sessions: gateway::Sessions::new(config.server.max_websockets),
+            sessions: entrance.sessions.clone(),
         });
+        entrance.sessions.served_by(&serving);
         drop(commands.set(Arc::downgrade(&serving)));
         let router = gateway::router(serving);
         let places = gateway::Places::new(config.server.max_connections);
-        for door in [Some(door), inner].into_iter().flatten() {
-            let serving = gateway::serve(door, places.clone(), router.clone(), stop.clone());
+        for door in &entrance.doors {
+            let serving = gateway::serve(Arc::clone(door), places.clone(), router.clone(), stop.clone());
             roles.spawn(async move {
                 serving.await;
                 ("gateway", Ok(()))
@@ -418,7 +449,7 @@ impl Daemon {
             protocol: PROTOCOL,
             simulated,
             started,
-            token,
+            token: token.expose_secret().to_owned(),
         };
         presence.announce(&runtime, &file)?;
         let hub = hub_task;
@@ -440,6 +471,7 @@ impl Daemon {
             metrics,
             feeds,
             desk: desk_left,
+            entrance,
         })
     }
 }
@@ -484,11 +516,12 @@ impl Running {
     }
 
     /// Goes on under other settings: all but the feeds are stopped and started again, sends in hand are finished first. Feeds that the
-    /// settings do not concern keep their connections, and what they say meanwhile waits.
+    /// settings do not concern keep their connections, and what they say meanwhile waits. The owner's token stays; where nothing
+    /// under `[server]` has changed, so do the address and the WebSocket sessions.
     ///
     /// Settings with which the daemon cannot start change nothing: it goes on under `before`, and the second value says why. An
     /// error: it cannot go on at all.
-    pub async fn renewed(self, wanted: Options, before: Options) -> anyhow::Result<(Self, Option<anyhow::Error>)> {
+    pub async fn renewed(mut self, wanted: Options, before: Options) -> anyhow::Result<(Self, Option<anyhow::Error>)> {
         if let Err(error) = check(&wanted.config) {
             return Ok((self, Some(error.into())));
         }
@@ -499,27 +532,41 @@ impl Running {
             self.stop().await?;
             return Box::pin(Self::anew(wanted, before)).await;
         }
-        // An address of its own can be had, or not, before anything is stopped.
-        let listen = wanted.config.server.listen;
-        let early = if listen.is_some() && listen != self.config.server.listen {
-            match doors(&wanted.config.server, wanted.prefer).await {
-                Ok(doors) => Some(doors),
-                Err(error) => return Ok((self, Some(error))),
-            }
+        let server = &wanted.config.server;
+        // Certificates may be others by now, under the same names.
+        let entrance = if *server == self.config.server && server.tls.is_none() {
+            self.entrance.sessions.pause();
+            Some(self.entrance.clone())
         } else {
-            None
+            // An address of its own can be had, or not, before anything is stopped.
+            let early = if server.listen.is_some() && server.listen != self.config.server.listen {
+                match Entrance::open(server, wanted.prefer).await {
+                    Ok(entrance) => Some(entrance),
+                    Err(error) => return Ok((self, Some(error))),
+                }
+            } else {
+                None
+            };
+            self.entrance.close();
+            early
         };
         let kept = self.pause().await?;
+        let sessions = entrance.as_ref().map(|entrance| entrance.sessions.clone());
         let started = async {
-            let doors = match early {
-                Some(doors) => doors,
-                None => doors(&wanted.config.server, wanted.prefer).await?,
+            let entrance = match entrance {
+                Some(entrance) => entrance,
+                None => Entrance::open(&wanted.config.server, wanted.prefer).await?,
             };
-            Daemon::start_roles(wanted, doors, kept).await
+            Daemon::start_roles(wanted, entrance, kept).await
         };
         match started.await {
             Ok(running) => Ok((running, None)),
-            Err(error) => Ok((Daemon::start(before).await?, Some(error))),
+            Err(error) => {
+                if let Some(sessions) = sessions {
+                    sessions.close();
+                }
+                Ok((Daemon::start(before).await?, Some(error)))
+            }
         }
     }
 
@@ -535,6 +582,7 @@ impl Running {
     /// What could not be sent stays in the outbox for the next start.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.presence.withdraw();
+        self.entrance.close();
         self.feeds.stop().await;
         let Kept { store, .. } = self.pause().await?;
         store.close().await;
@@ -553,9 +601,11 @@ impl Running {
         }
         // Everybody who tells the hub something is gone, so it ends.
         drop(self.hub.await);
-        let Self { presence, store, clock, metrics, notes, feeds, desk, .. } = self;
+        let Self { presence, store, clock, metrics, notes, feeds, desk, file, .. } = self;
         match (trouble, desk.await) {
-            (None, Ok(left)) => Ok(Kept { presence, store, clock, metrics, notes, feeds, left }),
+            (None, Ok(left)) => {
+                Ok(Kept { presence, store, clock, metrics, notes, feeds, left, token: file.token.into() })
+            }
             (Some(trouble), _) => {
                 store.close().await;
                 Err(trouble)

@@ -28,7 +28,9 @@ async def main():
                         "type": "price", "symbol": f"S{(beat * 6 + i) % 60}", "price": f"{beat}.25", "sent": time.time() * 1000,
                         "change_24h_pct": "1.25", "as_of": "2026-11-22T12:00:00.000Z", "received": "2026-11-22T12:00:00.000Z",
                         "source": "tape", "session": "regular", "stale_after": "1m", "delay": "0s", "seq": beat * 6 + i,
-                    }
+                    },
+                    # As every other server writes it: without spaces.
+                    separators=(",", ":"),
                 )
                 websockets.broadcast(clients, text)
             beat += 1

@@ -43,6 +43,12 @@ async fn schemathesis_finds_no_answer_that_the_document_does_not_promise() {
     exchange.trade("BTC-USD", "60010.5");
     daemon.api().settled(5).await;
     judged_by("schemathesis", &["check".as_ref(), daemon.address().as_ref(), daemon.token().as_ref()]).await;
+    // The same as an account, which may do less; a logout would end the token that all the rest is called with.
+    let account = json!({ "email": "judge@example.org", "password": "long enough" });
+    daemon.stranger().post("/auth/register", &account).await.done();
+    let login = daemon.stranger().post("/auth/login", &account).await.done();
+    let token = login["access_token"].as_str().expect("a token");
+    judged_by("schemathesis", &["check", daemon.address(), token, "post_auth_logout"].map(AsRef::as_ref)).await;
     let log = daemon.stop().await;
     assert!(!log.contains("panicked"), "{log}");
 }
@@ -83,7 +89,9 @@ async fn example(language: &str, said: impl Fn(&str) -> bool, fired: impl Fn(&st
     let script = root().join("tests/counterparts/websocket");
     let mut asked = tokio::process::Command::new(script);
     asked.arg("example").arg(root().join("docs/websocket.md")).arg(language).arg(lab.path(""));
-    let told = asked.output().await.expect("the script");
+    // Which programs it has found, it says to whoever reads the test's output.
+    let told = asked.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the script");
+    let told = told.wait_with_output().await.expect("it ends");
     assert!(told.status.success(), "{told:?}");
     let told = String::from_utf8(told.stdout).expect("text");
     let mut words = told.lines();

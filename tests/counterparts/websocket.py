@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import pathlib
 import sys
 import urllib.request
 
 import websockets
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 
 PATIENCE = 30
+OFFICIAL = pathlib.Path(__file__).parent / "specs" / "asyncapi-3.0.0.json"
 
 
 class Judge:
@@ -62,6 +64,8 @@ async def command(socket, judge, number, ok, **said):
 async def main(url, token):
     with urllib.request.urlopen(url + "/asyncapi.json") as answer:
         document = json.load(answer)
+    for fault in Draft7Validator(json.loads(OFFICIAL.read_text())).iter_errors(document):
+        sys.exit(f"/asyncapi.json, {'/'.join(map(str, fault.absolute_path))}: {fault.message}"[:2000])
     judge = Judge(document)
     address = url.replace("http", "ws", 1) + document["channels"]["prices"]["address"]
     try:

@@ -144,7 +144,7 @@ impl Daemon {
         assert!(status.success(), "kill -{name}");
     }
 
-    /// Asks it to read its configuration again, and waits until it has: it writes a new `daemon.json`, with a new token.
+    /// Asks it to read its configuration again, and waits until it has: it writes a new `daemon.json`, with another time of its start.
     pub(crate) async fn reload(&mut self) {
         self.signal("HUP").await;
         self.followed().await;
@@ -155,7 +155,7 @@ impl Daemon {
         let path = self.process.folder.join(DAEMON_FILE);
         let file: DaemonFile = eventually("the daemon comes back under its new configuration", async || {
             let text = tokio::fs::read_to_string(&path).await.ok()?;
-            serde_json::from_str(&text).ok().filter(|file: &DaemonFile| file.token != self.file.token)
+            serde_json::from_str(&text).ok().filter(|file: &DaemonFile| file.started != self.file.started)
         })
         .await;
         self.file = file;

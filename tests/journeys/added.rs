@@ -25,7 +25,7 @@ fn coingecko(uri: &axum::http::Uri) -> Option<Page> {
     }
 }
 
-/// The API of the daemon that answers now: a changed catalogue gives it a new token.
+/// The API of the daemon that answers now.
 async fn api(lab: &Lab) -> Api {
     eventually("the daemon is there with what was changed", async || {
         let text = tokio::fs::read_to_string(lab.data().join("daemon.json")).await.ok()?;

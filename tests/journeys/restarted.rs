@@ -96,10 +96,20 @@ async fn a_bad_reload_changes_nothing_and_a_good_one_is_taken_up() {
         .await;
     assert_eq!(daemon.api().get(&format!("/alerts/{id}")).await.status, 200, "it goes on as before");
 
+    let (token, mut stream) = (daemon.token().to_owned(), daemon.stream().await);
     lab.configure(&settings.webhook("phone", &receiver).to_string());
     daemon.reload().await;
+    assert_eq!(daemon.token(), token, "programs that run keep their way in");
+    stream.until("hello again", |frame| frame["type"] == "hello").await;
+    let other = json!({"name": "webhook:other", "settings": {"url": receiver.url("other")}});
+    assert_eq!(daemon.api().post("/channels", &other).await.status, 201);
+    stream.until("hello after the channel", |frame| frame["type"] == "hello").await;
+    let command = json!({"type": "update", "id": 1, "alert_id": id, "patch": {"paused": true}});
+    stream.send(&command).await;
+    let reply = stream.until("the reply", |frame| frame["type"] == "reply").await;
+    assert_eq!((&reply["ok"], &reply["alert"]["state"]), (&json!(true), &json!("paused")), "{reply}");
     let channels = daemon.api().get("/channels").await.text;
-    assert!(channels.contains("webhook:phone"), "{channels}");
+    assert!(channels.contains("webhook:phone") && channels.contains("webhook:other"), "{channels}");
     assert_eq!(daemon.api().get(&format!("/alerts/{id}")).await.status, 200, "the alerts are still there");
     daemon.stop().await;
 }

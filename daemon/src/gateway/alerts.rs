@@ -28,7 +28,7 @@ use super::{
     auth::Caller,
     body::{self, Query},
     error::ApiError,
-    structured,
+    once, structured,
 };
 use crate::{
     links::Change,
@@ -37,8 +37,6 @@ use crate::{
 
 /// How long an answer waits for the evaluator before it says that it did.
 const JUDGED_WITHIN: Duration = Duration::from_secs(5);
-/// The most bytes of an `Idempotency-Key`.
-const MAX_KEY: usize = 255;
 /// How many alerts can be changed at the same time.
 const LANES: usize = 64;
 
@@ -401,14 +399,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, ApiError> {
     let new: NewAlert = body::json(&headers, body).await?;
-    let key = match headers.get("idempotency-key").map(HeaderValue::to_str) {
-        None => None,
-        Some(Ok(key)) if (1..=MAX_KEY).contains(&key.len()) => Some(key.to_owned()),
-        Some(_) => {
-            let detail = format!("`Idempotency-Key` has 1 to {MAX_KEY} visible ASCII characters.");
-            return Err(ApiError::field("Idempotency-Key", detail));
-        }
-    };
+    let key = once::key(&headers)?;
     let made = create_alert(&gateway, caller, new, key).await?;
     Ok(tagged(StatusCode::CREATED, &made.alert, &made))
 }

@@ -83,7 +83,8 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
     utf8.then_some(kind)
 }
 
-async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, ApiError> {
+/// All bytes of a body.
+pub(super) async fn read(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, ApiError> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > most as u64) {
         return Err(ApiError::TooLarge { most });

@@ -118,7 +118,7 @@ pub(crate) async fn read(
     Ok(Json(ChannelDetail { channel, name, origin, settings: settings.as_ref().map(masked) }))
 }
 
-/// Set up a channel. The daemon then starts its parts anew, with a new token in daemon.json.
+/// Set up a channel. The daemon then starts its parts anew; the owner's token stays.
 #[utoipa::path(post, path = "/channels", tag = "channels", security(("token" = [])), request_body = NewChannel,
     responses((status = 201, body = ChannelDetail, headers(("Location" = String))), (status = 400, body = Problem),
     (status = 401, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem),

@@ -15,6 +15,7 @@ use bellwether_core::{
     board::{Board, Snapshot},
     event::{AlertRow, Event, FeedStatus, Ticker},
     instrument::Symbol,
+    protocol::ServerFrame,
 };
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
@@ -35,43 +36,53 @@ const PRICE_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) struct Published {
     /// What happened.
     pub(crate) event: Event,
-    body: OnceLock<String>,
+    /// Its frame before and behind the session's number.
+    text: OnceLock<(String, String)>,
 }
 
 impl Published {
     /// Of this event.
-    pub(crate) fn of(event: Event) -> Self {
-        Self { event, body: OnceLock::new() }
+    pub(crate) fn of(event: Event) -> Arc<Self> {
+        Arc::new(Self { event, text: OnceLock::new() })
     }
 
-    /// A price's fields as JSON, without the opening brace: written once for all sessions, which differ in the number only.
-    pub(crate) fn price_fields(&self, ticker: &Ticker) -> &str {
-        let body = self.body.get_or_init(|| serde_json::to_string(ticker).unwrap_or_default());
-        body.strip_prefix('{').unwrap_or("}")
+    /// The event's frame under a session's number: written once for all sessions, which differ in the number only.
+    pub(crate) fn numbered(&self, seq: u64) -> String {
+        let (head, tail) = self.text.get_or_init(|| {
+            let frame = ServerFrame::from_event(0, self.event.clone());
+            let text = serde_json::to_string(&frame).expect("frames hold text, numbers and lists alone");
+            let (head, tail) = text.split_once("\"seq\":0").expect("the frame of an event has its number first");
+            (format!("{head}\"seq\":"), tail.to_owned())
+        });
+        [head, seq.to_string().as_str(), tail].concat()
     }
 }
+
+/// What the sessions are told at once: an event, or the prices of a tenth of a second. So each is woken once for them.
+pub(crate) type Beat = Arc<[Arc<Published>]>;
 
 /// What follows a snapshot.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    all: broadcast::Receiver<Arc<Published>>,
+    all: broadcast::Receiver<Beat>,
     /// Every price as it comes, in place of those in `all`.
-    ticks: Option<broadcast::Receiver<Arc<Published>>>,
+    ticks: Option<broadcast::Receiver<Beat>>,
 }
 
 impl Changes {
-    /// The next one. With every price, these and the rest keep their own order each.
+    /// The next ones. With every price, these and the rest keep their own order each.
     ///
     /// # Errors
     /// When some were missed, or the hub has ended.
-    pub(crate) async fn recv(&mut self) -> Result<Arc<Published>, broadcast::error::RecvError> {
+    pub(crate) async fn recv(&mut self) -> Result<Beat, broadcast::error::RecvError> {
         let Some(ticks) = &mut self.ticks else { return self.all.recv().await };
         loop {
             let next = tokio::select! {
                 tick = ticks.recv() => return tick,
                 next = self.all.recv() => next?,
             };
-            if !matches!(next.event, Event::Price(_)) {
+            // A beat holds prices alone or none.
+            if !next.iter().all(|one| matches!(one.event, Event::Price(_))) {
                 return Ok(next);
             }
         }
@@ -160,9 +171,9 @@ struct Task {
     /// Symbols whose newest price has not gone out.
     pending: BTreeSet<Symbol>,
     flushed: Option<Instant>,
-    sessions: broadcast::Sender<Arc<Published>>,
+    sessions: broadcast::Sender<Beat>,
     /// Prices alone, each.
-    ticks: broadcast::Sender<Arc<Published>>,
+    ticks: broadcast::Sender<Beat>,
 }
 
 impl Task {
@@ -208,35 +219,34 @@ impl Task {
                 if self.ticks.receiver_count() > 0
                     && let Some(ticker) = self.board.ticker(symbol)
                 {
-                    drop(self.ticks.send(Arc::new(Published::of(Event::Price(ticker.clone())))));
+                    drop(self.ticks.send([Published::of(Event::Price(ticker.clone()))].into()));
                 }
                 return;
             }
             // The price that did it comes before what it did.
-            Event::Fired(firing) if self.pending.remove(&firing.symbol) => self.send_price(firing.symbol),
+            Event::Fired(firing) if self.pending.remove(&firing.symbol) => self.send_prices([firing.symbol]),
             _ => {}
         }
         self.board.publish(event.clone());
-        self.send(event);
+        self.send([event]);
     }
 
     fn flush(&mut self) {
-        for symbol in std::mem::take(&mut self.pending) {
-            self.send_price(symbol);
-        }
+        let pending = std::mem::take(&mut self.pending);
+        self.send_prices(pending);
         self.flushed = Some(Instant::now());
     }
 
-    fn send_price(&self, symbol: Symbol) {
-        if let Some(ticker) = self.board.ticker(symbol) {
-            self.send(Event::Price(ticker.clone()));
-        }
+    fn send_prices(&self, symbols: impl IntoIterator<Item = Symbol>) {
+        let tickers = symbols.into_iter().filter_map(|symbol| self.board.ticker(symbol));
+        self.send(tickers.map(|ticker| Event::Price(ticker.clone())));
     }
 
-    fn send(&self, event: Event) {
+    fn send(&self, events: impl IntoIterator<Item = Event>) {
         // Fails only while nobody listens.
         if self.sessions.receiver_count() > 0 {
-            drop(self.sessions.send(Arc::new(Published::of(event))));
+            let beat: Beat = events.into_iter().map(Published::of).collect();
+            drop(self.sessions.send(beat));
         }
     }
 
@@ -263,7 +273,13 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::testing::{feed_event, firing, price_event, ticker};
+    use crate::gateway::testing::{alert_event, feed_event, firing, price_event, ticker};
+
+    async fn next(changes: &mut Changes) -> Event {
+        let beat = changes.recv().await.unwrap();
+        assert_eq!(beat.len(), 1);
+        beat[0].event.clone()
+    }
 
     #[tokio::test(start_paused = true)]
     async fn of_each_symbol_the_newest_price_goes_out_ten_times_a_second() {
@@ -272,17 +288,18 @@ mod tests {
         let (snapshot, mut changes) = hub.subscribe(false).await.unwrap();
         assert!(snapshot.prices.is_empty());
         events.send(price_event("BTC", "1")).await.unwrap();
-        assert_eq!(changes.recv().await.unwrap().event, price_event("BTC", "1"), "the first price waits for nothing");
+        assert_eq!(next(&mut changes).await, price_event("BTC", "1"), "the first price waits for nothing");
         let start = Instant::now();
         for price in ["2", "3", "4"] {
             events.send(price_event("BTC", price)).await.unwrap();
             events.send(price_event("ETH", price)).await.unwrap();
         }
         events.send(feed_event()).await.unwrap();
-        assert_eq!(changes.recv().await.unwrap().event, feed_event(), "what is no price does not wait");
+        assert_eq!(next(&mut changes).await, feed_event(), "what is no price does not wait");
         assert_eq!(hub.ticker("BTC".parse().unwrap()).await, Ok(Some(ticker("BTC", "4"))));
-        assert_eq!(changes.recv().await.unwrap().event, price_event("BTC", "4"));
-        assert_eq!(changes.recv().await.unwrap().event, price_event("ETH", "4"));
+        let beat = changes.recv().await.unwrap();
+        let together: Vec<_> = beat.iter().map(|one| one.event.clone()).collect();
+        assert_eq!(together, [price_event("BTC", "4"), price_event("ETH", "4")], "each session is woken once");
         assert_eq!(start.elapsed(), PRICE_INTERVAL);
         let more = tokio::time::timeout(PRICE_INTERVAL * 5, changes.recv()).await;
         assert!(more.is_err(), "what was overtaken never goes out: {more:?}");
@@ -296,10 +313,10 @@ mod tests {
         let start = Instant::now();
         for price in ["1", "2", "3"] {
             events.send(price_event("BTC", price)).await.unwrap();
-            assert_eq!(changes.recv().await.unwrap().event, price_event("BTC", price));
+            assert_eq!(next(&mut changes).await, price_event("BTC", price));
         }
         events.send(feed_event()).await.unwrap();
-        assert_eq!(changes.recv().await.unwrap().event, feed_event());
+        assert_eq!(next(&mut changes).await, feed_event());
         assert_eq!(start.elapsed(), Duration::ZERO);
         let more = tokio::time::timeout(PRICE_INTERVAL * 5, changes.recv()).await;
         assert!(more.is_err(), "the conflated ones are not for it: {more:?}");
@@ -314,8 +331,8 @@ mod tests {
         changes.recv().await.unwrap();
         events.send(price_event("BTC", "60001")).await.unwrap();
         events.send(Event::Fired(firing(1, 1, 1))).await.unwrap();
-        assert_eq!(changes.recv().await.unwrap().event, price_event("BTC", "60001"));
-        assert_eq!(changes.recv().await.unwrap().event, Event::Fired(firing(1, 1, 1)));
+        assert_eq!(next(&mut changes).await, price_event("BTC", "60001"));
+        assert_eq!(next(&mut changes).await, Event::Fired(firing(1, 1, 1)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -342,5 +359,16 @@ mod tests {
         }
         hub.board_snapshot().await.unwrap();
         assert!(matches!(changes.recv().await, Err(broadcast::error::RecvError::Lagged(_))));
+    }
+
+    #[test]
+    fn a_frame_is_written_once_and_differs_in_the_number_alone() {
+        for event in [price_event("BTC", "0.10"), feed_event(), Event::Fired(firing(1, 1, 1)), alert_event(1, 1)] {
+            let published = Published::of(event.clone());
+            for seq in [0, 7, u64::MAX] {
+                let expected = serde_json::to_string(&ServerFrame::from_event(seq, event.clone())).unwrap();
+                assert_eq!(published.numbered(seq), expected);
+            }
+        }
     }
 }

@@ -12,9 +12,10 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request};
+use axum::{Router, body::Body, extract::Request, http::StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
@@ -47,14 +48,36 @@ const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: applicatio
                     {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\
                     \"detail\":\"Too many connections. Try again soon.\"}";
 
-const LATE: &str = "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\n\
-                    Connection: close\r\nContent-Length: 108\r\n\r\n\
-                    {\"type\":\"about:blank\",\"title\":\"Request Timeout\",\"status\":408,\
-                    \"detail\":\"The request did not arrive in time.\"}";
+/// What hyper itself answers without a body, and what is said in its place.
+const BARE: [(StatusCode, &str); 3] = [
+    (StatusCode::BAD_REQUEST, "This is no HTTP request."),
+    (StatusCode::URI_TOO_LONG, "The address of the request is too long."),
+    (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request has more than 16 KiB or 100 fields."),
+];
 
-/// Serves until `stop` is cancelled, then finishes what is under way.
-pub(crate) async fn serve(door: Door, places: Places, router: Router, stop: CancellationToken) {
-    let door = Arc::new(door);
+/// The last answer on a connection.
+fn last_word(status: StatusCode, detail: &str) -> String {
+    let (code, title) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
+    let body = json!({ "type": "about:blank", "title": title, "status": code, "detail": detail }).to_string();
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {code} {title}\r\nContent-Type: application/problem+json\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// The answer in place of one of [`BARE`]. All of ours have a body.
+fn in_place_of(answer: &[u8]) -> Option<String> {
+    let head = std::str::from_utf8(answer).ok()?.to_ascii_lowercase();
+    let bare = head.ends_with("\r\n\r\n") && head.contains("\r\ncontent-length: 0\r\n");
+    let (status, detail) =
+        BARE.iter().find(|(status, _)| bare && head.starts_with(&format!("http/1.1 {} ", status.as_u16())))?;
+    Some(last_word(*status, detail))
+}
+
+/// Serves until `stop` is cancelled, then finishes what is under way. Who has the door, too, can go on there: whoever comes in between
+/// is waited for by the kernel.
+pub(crate) async fn serve(door: impl Into<Arc<Door>>, places: Places, router: Router, stop: CancellationToken) {
+    let door = door.into();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -104,7 +127,7 @@ async fn enter(stream: TcpStream, slot: OwnedSemaphorePermit, guest: Guest, rout
         },
     };
     let late = Arc::new(AtomicBool::new(false));
-    let stream = Lingering { stream: Some(stream), slot: Some(slot), unanswered: false, late };
+    let stream = Lingering { stream: Some(stream), slot: Some(slot), unanswered: false, late, last_word: None };
     connection(stream, guest, router, stop).await;
 }
 
@@ -161,6 +184,8 @@ struct Lingering {
     unanswered: bool,
     /// The head of a request did not come in time. hyper closes without a word then.
     late: Arc<AtomicBool>,
+    /// Said in place of an answer that would have had no body.
+    last_word: Option<String>,
 }
 
 impl Lingering {
@@ -175,10 +200,13 @@ impl Drop for Lingering {
             return;
         };
         let slot = self.slot.take();
-        let last_word = if self.unanswered && self.late.load(Ordering::Relaxed) { LATE } else { "" };
+        let last_word = self.last_word.take().or_else(|| {
+            let late = self.unanswered && self.late.load(Ordering::Relaxed);
+            late.then(|| last_word(StatusCode::REQUEST_TIMEOUT, "The request did not arrive in time."))
+        });
         runtime.spawn(async move {
             let rest = async {
-                stream.write_all(last_word.as_bytes()).await?;
+                stream.write_all(last_word.unwrap_or_default().as_bytes()).await?;
                 stream.shutdown().await?;
                 tokio::io::copy(&mut stream.take(LINGER.1), &mut tokio::io::sink()).await
             };
@@ -205,6 +233,10 @@ impl AsyncRead for Lingering {
 impl AsyncWrite for Lingering {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.unanswered = false;
+        self.last_word = self.last_word.take().or_else(|| in_place_of(bytes));
+        if self.last_word.is_some() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         self.inner()?.poll_write(context, bytes)
     }
 
@@ -213,6 +245,10 @@ impl AsyncWrite for Lingering {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // When dropped, it says that and ends.
+        if self.last_word.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         self.inner()?.poll_shutdown(context)
     }
 
@@ -221,6 +257,11 @@ impl AsyncWrite for Lingering {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(first) = pieces.first()
+            && (self.last_word.is_some() || in_place_of(first).is_some())
+        {
+            return self.poll_write(context, first);
+        }
         self.unanswered = false;
         self.inner()?.poll_write_vectored(context, pieces)
     }
@@ -236,7 +277,8 @@ mod tests {
 
     #[test]
     fn ready_answers_are_as_long_as_they_say() {
-        for answer in [FULL, LATE] {
+        let words = BARE.map(|(status, detail)| last_word(status, detail));
+        for answer in [FULL].into_iter().chain(words.iter().map(String::as_str)) {
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{}", body.len());
             serde_json::from_str::<bellwether_core::protocol::Problem>(body).unwrap();

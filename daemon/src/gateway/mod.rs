@@ -21,6 +21,8 @@ mod channel_settings;
 mod channels;
 mod command;
 mod door;
+#[cfg(test)]
+mod echo_tests;
 mod error;
 mod events;
 #[cfg(test)]
@@ -32,6 +34,7 @@ mod import;
 mod instruments;
 mod keys;
 mod listener;
+mod once;
 mod openapi;
 mod outbox;
 mod own_account;
@@ -48,6 +51,7 @@ mod structured;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod wire;
 #[cfg(test)]
 mod wire_tests;
 #[cfg(test)]
@@ -170,10 +174,12 @@ pub(crate) async fn patch(
 pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
     let guard = guard::Guard::new(&gateway.config.server);
     let metrics = gateway.metrics.clone();
+    let once = once::Once::new(Arc::clone(&gateway));
     openapi::routes()
         .fallback(|| async { ApiError::nothing() })
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .with_state(gateway)
+        .layer(middleware::from_fn_with_state(once, once::once))
         .layer(middleware::from_fn(in_time))
         .layer(CatchPanicLayer::custom(|_| ApiError::Broken("a request panicked".to_owned()).into_response()))
         .layer(packing())

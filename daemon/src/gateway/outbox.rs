@@ -134,7 +134,13 @@ impl Outbox {
     }
 
     /// Takes news, where they are this client's and wanted.
-    pub(crate) fn offer(&mut self, published: Arc<Published>) {
+    pub(crate) fn offer(&mut self, beat: &[Arc<Published>]) {
+        for published in beat {
+            self.take(published);
+        }
+    }
+
+    fn take(&mut self, published: &Arc<Published>) {
         let own = published.event.owner().is_none_or(|owner| owner == self.user);
         if self.renew || !own || !self.choice.wants(&published.event) {
             return;
@@ -143,14 +149,14 @@ impl Outbox {
             let symbol = ticker.symbol;
             // Of those that a slow client is behind with, the newest again.
             if self.choice.every_price() && self.turns.is_empty() && self.frames.len() < FRAMES / 2 {
-                self.frames.push_back(Frame::Event(published));
+                self.frames.push_back(Frame::Event(Arc::clone(published)));
                 return;
             }
-            if self.prices.insert(symbol, published).is_none() {
+            if self.prices.insert(symbol, Arc::clone(published)).is_none() {
                 self.turns.push_back(symbol);
             }
         } else if self.frames.len() < FRAMES {
-            self.frames.push_back(Frame::Event(published));
+            self.frames.push_back(Frame::Event(Arc::clone(published)));
         } else {
             self.lost();
         }
@@ -184,11 +190,6 @@ impl Outbox {
         self.renew
     }
 
-    /// Whether there is anything to send.
-    pub(crate) fn has_something(&self) -> bool {
-        self.ping || self.renew || !self.frames.is_empty() || (!self.turns.is_empty() && self.waits_until().is_none())
-    }
-
     /// Until when the prices that are there wait.
     pub(crate) fn waits_until(&self) -> Option<Instant> {
         self.prices_from.filter(|from| !self.turns.is_empty() && *from > Instant::now())
@@ -207,18 +208,17 @@ impl Outbox {
             }
             Some(Frame::Event(published)) => {
                 self.seq += 1;
-                encode(&ServerFrame::from_event(self.seq, published.event.clone()))
+                published.numbered(self.seq)
             }
             None if self.waits_until().is_some() => return None,
             None => {
                 let published = self.prices.remove(&self.turns.pop_front()?)?;
-                let Event::Price(ticker) = &published.event else { return None };
                 if self.turns.is_empty() {
                     let interval = self.choice.interval.filter(|interval| !interval.is_zero());
                     self.prices_from = interval.map(|interval| Instant::now() + interval);
                 }
                 self.seq += 1;
-                format!("{{\"type\":\"price\",\"seq\":{},{}", self.seq, published.price_fields(ticker))
+                published.numbered(self.seq)
             }
         };
         Some(Message::Text(text.into()))
@@ -236,8 +236,8 @@ mod tests {
     use super::*;
     use crate::gateway::testing::{alert_event, feed_event, price_event, ticker};
 
-    fn news(event: Event) -> Arc<Published> {
-        Arc::new(Published::of(event))
+    fn news(event: Event) -> [Arc<Published>; 1] {
+        [Published::of(event)]
     }
 
     fn frames(outbox: &mut Outbox) -> Vec<ServerFrame> {
@@ -252,14 +252,14 @@ mod tests {
         outbox.start(Snapshot::default());
         for round in 1..=1_000 {
             for symbol in ["BTC", "ETH"] {
-                outbox.offer(news(price_event(symbol, &round.to_string())));
+                outbox.offer(&news(price_event(symbol, &round.to_string())));
             }
         }
         let got = frames(&mut outbox);
         assert_eq!(got.len(), 3);
         assert_eq!(got[1].clone().into_event(), Some((2, price_event("BTC", "1000"))));
         assert_eq!(got[2].clone().into_event(), Some((3, price_event("ETH", "1000"))));
-        assert!(!outbox.has_something());
+        assert_eq!(outbox.next(), None);
     }
 
     #[test]
@@ -267,7 +267,7 @@ mod tests {
         let mut outbox = Outbox::new(UserId::OWNER);
         outbox.say(ServerFrame::Error { problem: bellwether_core::protocol::Problem::default() });
         for _ in 0..FRAMES + 10 {
-            outbox.offer(news(feed_event()));
+            outbox.offer(&news(feed_event()));
         }
         assert!(outbox.wants_snapshot());
         outbox.start(Snapshot { prices: vec![ticker("BTC", "1")], ..Snapshot::default() });
@@ -288,7 +288,7 @@ mod tests {
             ..Snapshot::default()
         });
         for owner in [8, 7, 8, 8, 7] {
-            outbox.offer(news(alert_event(owner, owner)));
+            outbox.offer(&news(alert_event(owner, owner)));
         }
         let mut board = Board::default();
         for frame in frames(&mut outbox) {
@@ -312,15 +312,14 @@ mod tests {
         let mut outbox = Outbox::new(UserId::OWNER);
         outbox.choose(Choice { interval: Some(Duration::from_secs(1)), ..Choice::default() });
         outbox.start(Snapshot::default());
-        outbox.offer(news(price_event("BTC", "1")));
+        outbox.offer(&news(price_event("BTC", "1")));
         assert_eq!(frames(&mut outbox).len(), 2, "the snapshot, and the first price");
-        outbox.offer(news(price_event("BTC", "2")));
-        assert!(!outbox.has_something(), "the second one waits");
-        outbox.offer(news(feed_event()));
-        outbox.offer(news(price_event("BTC", "3")));
+        outbox.offer(&news(price_event("BTC", "2")));
+        assert_eq!(outbox.next(), None, "the second one waits");
+        outbox.offer(&news(feed_event()));
+        outbox.offer(&news(price_event("BTC", "3")));
         assert_eq!(frames(&mut outbox).len(), 1, "what is no price does not wait");
         tokio::time::sleep_until(outbox.waits_until().expect("a price waits")).await;
-        assert!(outbox.has_something());
         let got = frames(&mut outbox);
         assert_eq!(got[0].clone().into_event(), Some((4, price_event("BTC", "3"))));
         assert_eq!(got.len(), 1);
@@ -332,11 +331,11 @@ mod tests {
         outbox.choose(Choice { interval: Some(Duration::ZERO), ..Choice::default() });
         outbox.start(Snapshot::default());
         for round in 1..=3 {
-            outbox.offer(news(price_event("BTC", &round.to_string())));
+            outbox.offer(&news(price_event("BTC", &round.to_string())));
         }
         assert_eq!(frames(&mut outbox).len(), 4, "the snapshot, and each price");
         for round in 1..=1_000 {
-            outbox.offer(news(price_event("BTC", &round.to_string())));
+            outbox.offer(&news(price_event("BTC", &round.to_string())));
         }
         let got = frames(&mut outbox);
         assert!(!outbox.wants_snapshot() && got.len() <= FRAMES, "{} frames", got.len());
@@ -350,7 +349,7 @@ mod tests {
         outbox.choose(Choice { symbols, topics: Some(HashSet::from([Topic::Prices])), interval: None });
         outbox.start(Snapshot { prices: vec![ticker("BTC", "1"), ticker("ETH", "1")], ..Snapshot::default() });
         for event in [price_event("ETH", "2"), feed_event(), alert_event(1, 1), price_event("BTC", "2")] {
-            outbox.offer(news(event));
+            outbox.offer(&news(event));
         }
         let got = frames(&mut outbox);
         assert!(matches!(&got[0], ServerFrame::Snapshot { prices, .. } if prices.len() == 1));

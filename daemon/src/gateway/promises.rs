@@ -1,9 +1,12 @@
 //! What the document says of all calls alike: which refusals come before a handler is asked, and of what type they are.
 //!
-//! The handlers' annotations say what is theirs. What the layers around them add ([`super::router`], `docs/api.md`, Errors) is
+//! The handlers' annotations say what is theirs. Requests and answers as they are stand in `examples.json`. What the layers around them add ([`super::router`], `docs/api.md`, Errors) is
 //! written into the document here, so that no handler can forget it.
 
+use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
+
+use super::once;
 
 /// The media type of every refusal (RFC 9457).
 const PROBLEM: &str = "application/problem+json";
@@ -29,15 +32,17 @@ const WITH_BODY: [Refusal; 3] = [
 /// Of a call that wants a token.
 const WITH_TOKEN: [Refusal; 1] = [("401", "No token, or not a good one")];
 /// Statuses whose annotation may be without words.
-const WORDS: [Refusal; 9] = [
+const WORDS: [Refusal; 11] = [
     ("101", "The WebSocket is open"),
     ("200", "Done"),
     ("201", "Made"),
     ("204", "Done; there is nothing to say"),
+    ("401", "No token, or not a good one"),
     ("404", "Not there, or another's"),
     ("409", "It contradicts what is there"),
     ("412", "`If-Match` names another version"),
     ("422", "A value that cannot be taken"),
+    ("426", "No WebSocket was asked for"),
     ("429", "Too often; `Retry-After` says when to come again"),
 ];
 
@@ -71,8 +76,14 @@ const LINKS: [Link; 4] = [
     ("get", "/events", "200", "$response.body#/next", "query.cursor", &[("get", "/events")]),
 ];
 
+/// By the call: what is asked with, and what is answered.
+const EXAMPLES: &str = include_str!("examples.json");
+
 /// Completes the document.
 pub(super) fn complete(document: &mut Value) {
+    let examples: Value = serde_json::from_str(EXAMPLES).expect("the file is JSON, as a test shows");
+    // It can be asked at every address at which it is read.
+    document["servers"] = json!([{ "url": "/", "description": "This daemon" }]);
     if let Some(components) = document.get_mut("components") {
         tuples(components);
     }
@@ -81,7 +92,15 @@ pub(super) fn complete(document: &mut Value) {
             if ["get", "post", "patch", "delete"].contains(&method.as_str()) {
                 call["operationId"] = json!(name(method, path));
                 refusals(call);
+                if method == "post" && once::CALLS.contains(&path.as_str()) {
+                    keyed(call);
+                }
                 parameters(call);
+                exemplify(call, &examples[format!("{method} {path}")]);
+                // Said of those, too, that everybody may call.
+                if call.get("security").is_none() {
+                    call["security"] = json!([]);
+                }
             }
         }
     }
@@ -94,6 +113,11 @@ pub(super) fn complete(document: &mut Value) {
             })
             .collect();
         document["paths"][path][method]["responses"][status]["links"] = Value::Object(links);
+    }
+    // The rows of a page are written into the page, and listed beside it once more.
+    let text = document.to_string();
+    if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        schemas.retain(|name, _| text.contains(&format!("#/components/schemas/{name}\"")));
     }
 }
 
@@ -124,6 +148,48 @@ fn refusals(call: &mut Value) {
             && let Some(body) = content.remove("application/json")
         {
             content.insert(PROBLEM.to_owned(), body);
+        }
+    }
+}
+
+/// May come with an `Idempotency-Key`.
+fn keyed(call: &mut Value) {
+    let key = json!({
+        "name": "Idempotency-Key", "in": "header", "required": false, "schema": { "type": "string" },
+        "description": "The same call under the same key does nothing a second time and gets the answer of the first, for a week",
+    });
+    if let Some(call) = call.as_object_mut() {
+        call.entry("parameters")
+            .or_insert_with(|| json!([]))
+            .as_array_mut()
+            .into_iter()
+            .for_each(|all| all.push(key.clone()));
+    }
+    let refusal =
+        |words: &str| json!({ "description": words, "content": { PROBLEM: { "schema": { "$ref": SHAPE } } } });
+    if let Some(answers) = call.get_mut("responses").and_then(Value::as_object_mut) {
+        answers.entry("409").or_insert_with(|| refusal("The key came with another request"));
+        answers.entry("422").or_insert_with(|| refusal("The key cannot be one"));
+    }
+}
+
+/// Shows what is asked with, what is answered, and what each refusal looks like.
+fn exemplify(call: &mut Value, example: &Value) {
+    if let (Some(request), Some(kinds)) = (example.get("request"), call.pointer_mut("/requestBody/content")) {
+        for body in kinds.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            body["example"] = request.clone();
+        }
+    }
+    for (status, answer) in call.get_mut("responses").and_then(Value::as_object_mut).into_iter().flatten() {
+        let words = answer["description"].clone();
+        for (media, body) in answer.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
+            if media == PROBLEM {
+                let code = status.parse().ok().and_then(|code| StatusCode::from_u16(code).ok());
+                let (title, code) = code.map_or(("", 0), |code| (code.canonical_reason().unwrap_or(""), code.as_u16()));
+                body["example"] = json!({ "type": "about:blank", "title": title, "status": code, "detail": words });
+            } else if example["status"] == *status {
+                body["example"] = example["answer"].clone();
+            }
         }
     }
 }
@@ -241,6 +307,32 @@ mod tests {
         assert_eq!(links.len(), 8);
         for link in links {
             assert!(link["operationId"].as_str().is_some_and(|name| unique.contains(name)), "{link}");
+        }
+    }
+
+    #[test]
+    fn every_call_shows_what_is_asked_with_and_what_is_answered() {
+        let document = document();
+        for (path, calls) in document["paths"].as_object().unwrap() {
+            for (method, call) in calls.as_object().unwrap() {
+                let name = format!("{method} {path}");
+                assert!(call["security"].is_array(), "{name}");
+                for (media, body) in call["requestBody"]["content"].as_object().into_iter().flatten() {
+                    assert!(body.get("example").is_some(), "{name}: {media}");
+                }
+                for (status, answer) in call["responses"].as_object().unwrap() {
+                    assert!(answer["description"].as_str().is_some_and(|d| !d.is_empty()), "{name} {status}");
+                    let content = answer["content"].as_object().into_iter().flatten();
+                    for (media, body) in content.filter(|_| name != "get /health/ready" || status != "503") {
+                        assert!(body.get("example").is_some(), "{name} {status}: {media}");
+                    }
+                }
+            }
+        }
+        let examples: Value = serde_json::from_str(EXAMPLES).unwrap();
+        for name in examples.as_object().unwrap().keys() {
+            let (method, path) = name.split_once(' ').unwrap();
+            assert!(document["paths"][path][method].is_object(), "an example of nothing: {name}");
         }
     }
 

@@ -1,18 +1,34 @@
-//! How many WebSocket sessions there may be, in all and for one account.
+//! How many WebSocket sessions there may be, in all and for one account, and which gateway serves them: they outlast the one that let
+//! them in when the daemon starts its parts anew under settings that are none of theirs.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
 use bellwether_core::alert::UserId;
 
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{auth::Caller, error::ApiError};
+use super::{Gateway, auth::Caller, error::ApiError};
 
 /// The most sessions of one account; the owner may have all.
 pub(crate) const PER_ACCOUNT: usize = 16;
+/// How long sessions wait for the next gateway.
+const BETWEEN: Duration = Duration::from_secs(30);
+
+/// Who serves the sessions.
+#[derive(Clone, Debug)]
+enum Serving {
+    /// This one. It is not kept alive by them.
+    By(Weak<Gateway>),
+    /// Nobody for a moment.
+    Between,
+    /// Nobody any more.
+    Over,
+}
 
 /// The sessions that are open, by account.
 #[derive(Clone, Debug)]
@@ -20,6 +36,7 @@ pub(crate) struct Sessions {
     /// The most sessions.
     all: usize,
     open: Arc<Mutex<HashMap<UserId, Open>>>,
+    serving: Arc<watch::Sender<Serving>>,
 }
 
 /// The sessions of one account.
@@ -42,7 +59,33 @@ pub(crate) struct Seat {
 impl Sessions {
     /// At most so many.
     pub(crate) fn new(all: u32) -> Self {
-        Self { all: usize::try_from(all).unwrap_or(usize::MAX), open: Arc::default() }
+        let serving = Arc::new(watch::Sender::new(Serving::Over));
+        Self { all: usize::try_from(all).unwrap_or(usize::MAX), open: Arc::default(), serving }
+    }
+
+    /// They go on with this gateway.
+    pub(crate) fn served_by(&self, gateway: &Arc<Gateway>) {
+        self.serving.send_replace(Serving::By(Arc::downgrade(gateway)));
+    }
+
+    /// The gateway is about to end, and another follows: sessions wait for it.
+    pub(crate) fn pause(&self) {
+        self.serving.send_replace(Serving::Between);
+    }
+
+    /// No gateway follows: sessions end.
+    pub(crate) fn close(&self) {
+        self.serving.send_replace(Serving::Over);
+    }
+
+    /// The gateway that follows the one that ends; nothing where none does.
+    pub(crate) async fn next(&self) -> Option<Arc<Gateway>> {
+        let mut serving = self.serving.subscribe();
+        let settled = serving.wait_for(|now| !matches!(now, Serving::Between));
+        match &*timeout(BETWEEN, settled).await.ok()?.ok()? {
+            Serving::By(gateway) => gateway.upgrade().filter(|gateway| !gateway.stop.is_cancelled()),
+            Serving::Between | Serving::Over => None,
+        }
     }
 
     /// Takes a seat, where one is free.

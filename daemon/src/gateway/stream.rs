@@ -2,7 +2,7 @@
 //! session's own numbers: a number shared by all sessions would show gaps wherever something was filtered.
 //!
 //! ```text
-//!  hub ──broadcast──▶ session ──outbox (newest price a symbol, 256 others)──▶ writer ──▶ client
+//!  hub ──broadcast──▶ session ──outbox (newest price a symbol, 256 others)──▶ wire ──8 KiB at once──▶ client
 //!                       ▲ └──one command at a time──▶ the functions behind REST
 //!  client ──64 KiB, 20 a second──┘
 //! ```
@@ -15,7 +15,7 @@ use axum::{
     Extension,
     extract::{
         State,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+        ws::{CloseFrame, Message, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, header},
     response::Response,
@@ -25,13 +25,9 @@ use bellwether_core::{
     rate::TokenBucket,
     time::{Span, Timestamp},
 };
-use futures_util::{
-    SinkExt, StreamExt,
-    future::BoxFuture,
-    stream::{SplitSink, SplitStream},
-};
+use futures_util::future::BoxFuture;
 use tokio::{
-    sync::{broadcast, mpsc},
+    sync::broadcast,
     time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite;
@@ -46,6 +42,7 @@ use super::{
     hub::Changes,
     outbox::Outbox,
     sessions::Seat,
+    wire::{BATCH, Turn, Wire},
 };
 use crate::clock::Clock;
 
@@ -62,10 +59,8 @@ const MESSAGE_EVERY: Span = Span::from_millis(50);
 const COMMANDS: usize = 64;
 /// How often a client is pinged, and how long its pong may take.
 const PING: Duration = Duration::from_secs(20);
-/// How long one message may take to go out.
-const STUCK: Duration = Duration::from_secs(30);
-/// How long a good-bye may take.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// How long a command that was begun may take when the gateway ends.
+const BEGUN: Duration = Duration::from_secs(5);
 
 /// Live prices, alert changes, firings and feeds, and commands, over a WebSocket.
 #[utoipa::path(get, path = "/prices/ws", tag = "prices", security(("token" = [])),
@@ -88,16 +83,20 @@ pub(crate) async fn open(
     let seat = gateway.sessions.sit(caller)?;
     // Again: had the account's tokens ended in between, nobody would end this session.
     gateway.auth.caller(token, &gateway.store, gateway.clock.now()).await?;
-    let upgrade = upgrade
-        // Selected from what the client offers; the token beside it is never echoed.
-        .protocols([SUBPROTOCOL])
+    // Selected from what the client offers; the token beside it is never echoed.
+    let upgrade = limited(upgrade).protocols([SUBPROTOCOL]);
+    Ok(upgrade.on_upgrade(move |socket| run(gateway, caller, Wire::new(socket), seat)))
+}
+
+/// With what a client may say and be told at most.
+pub(super) fn limited(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
         // What clients say is short; 128 KiB for each, the library's own choice, is most of what an idle one costs.
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(MAX_OUTBOUND);
-    Ok(upgrade.on_upgrade(move |socket| run(gateway, caller, socket, seat)))
+        .write_buffer_size(BATCH)
+        .max_write_buffer_size(MAX_OUTBOUND)
 }
 
 fn subprotocol_token(headers: &HeaderMap) -> Option<&str> {
@@ -107,7 +106,7 @@ fn subprotocol_token(headers: &HeaderMap) -> Option<&str> {
 
 /// Why a session ends, as its client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Goodbye(u16, &'static str);
+pub(super) struct Goodbye(pub(super) u16, pub(super) &'static str);
 
 const STOPPING: Goodbye = Goodbye(1001, "the daemon is stopping");
 const NOT_A_FRAME: Goodbye = Goodbye(1002, "not a WebSocket frame");
@@ -118,58 +117,32 @@ const TOO_BIG: Goodbye = Goodbye(1009, "a message has at most 64 KiB");
 const TOO_SLOW: Goodbye = Goodbye(1013, "too slow, or gone");
 const EXPIRED: Goodbye = Goodbye(4401, "the token has ended");
 
-async fn run(gateway: Arc<Gateway>, caller: Caller, socket: WebSocket, seat: Seat) {
+async fn run(gateway: Arc<Gateway>, caller: Caller, mut wire: Wire, seat: Seat) {
     let metrics = gateway.metrics.clone();
     metrics.sessions.inc();
-    let (sink, stream) = socket.split();
-    // Full: what is to be said stays in the outbox, where newer prices overtake older ones.
-    let (frames, queue) = mpsc::channel(1);
-    let writer = tokio::spawn(write(sink, queue));
+    let sessions = gateway.sessions.clone();
     let mut session = Session {
         outbox: Outbox::new(caller.user),
         bucket: TokenBucket::new(MESSAGES, MESSAGE_EVERY),
         waiting: std::collections::VecDeque::new(),
         unanswered: false,
-        gateway,
         caller,
     };
-    let (mut stream, goodbye) = session.talk(stream, &frames, &seat.ended).await;
-    // A slow good-bye must not keep the links to the other roles open when the daemon stops.
-    drop(session);
-    if let Some(Goodbye(code, reason)) = goodbye {
-        let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-        // Fails only when the writer is stuck or gone, which ends the session anyway.
-        drop(timeout(GOODBYE, frames.send(close)).await);
+    let mut serving = Some(gateway);
+    let mut goodbye = Some(STOPPING);
+    while let Some(gateway) = serving.take() {
+        goodbye = session.talk(gateway, &mut wire, &seat.ended).await;
+        if goodbye == Some(STOPPING) {
+            // The links to the other roles are let go of by now: they end only when nobody has one.
+            serving = sessions.next().await;
+        }
     }
-    drop(frames);
-    let mut writer = writer;
-    if timeout(GOODBYE, &mut writer).await.is_err() {
-        writer.abort();
-    }
-    // What the client still says is of no interest, but its own good-bye ends the connection in order.
-    drop(timeout(GOODBYE, async { while let Some(Ok(_)) = stream.next().await {} }).await);
+    wire.end(goodbye.map(|Goodbye(code, reason)| CloseFrame { code, reason: reason.into() })).await;
     metrics.sessions.dec();
     drop(seat);
 }
 
-/// Writes one message after the other; ends when one cannot be written in time.
-async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receiver<Message>) {
-    while let Some(message) = queue.recv().await {
-        match timeout(STUCK, sink.send(message)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return,
-            Err(_) => {
-                let Goodbye(code, reason) = TOO_SLOW;
-                let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-                drop(timeout(GOODBYE, sink.send(close)).await);
-                return;
-            }
-        }
-    }
-}
-
 struct Session {
-    gateway: Arc<Gateway>,
     caller: Caller,
     outbox: Outbox,
     bucket: TokenBucket,
@@ -179,83 +152,82 @@ struct Session {
 }
 
 impl Session {
-    /// Listens and talks until one side ends it. Nothing as good-bye: the client has gone.
-    async fn talk(
-        &mut self,
-        mut stream: SplitStream<WebSocket>,
-        frames: &mpsc::Sender<Message>,
-        ended: &CancellationToken,
-    ) -> (SplitStream<WebSocket>, Option<Goodbye>) {
-        let Ok((snapshot, mut changes)) = self.gateway.hub.subscribe(false).await else {
-            return (stream, Some(STOPPING));
+    /// Listens and talks until one side ends it, or the gateway does. Nothing as good-bye: the client has gone.
+    async fn talk(&mut self, gateway: Arc<Gateway>, wire: &mut Wire, ended: &CancellationToken) -> Option<Goodbye> {
+        let every_price = self.outbox.wants_every_price();
+        let Ok((snapshot, mut changes)) = gateway.hub.subscribe(every_price).await else {
+            return Some(STOPPING);
         };
+        // Also to whoever was here before: settings have changed, and what was read over HTTP may be another now.
         self.outbox.say(ServerFrame::Hello {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            simulated: self.gateway.simulated(),
-            time: self.gateway.clock.now(),
+            simulated: gateway.simulated(),
+            time: gateway.clock.now(),
         });
         self.outbox.start(snapshot);
         let mut running: Option<BoxFuture<'static, ServerFrame>> = None;
         let mut pings = interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let stop = self.gateway.stop.clone();
-        let mut expired = Box::pin(expired(self.gateway.clock.clone(), self.caller.expires));
-        let goodbye = loop {
+        let stop = gateway.stop.clone();
+        let mut over = std::pin::pin!(over(gateway.clock.clone(), self.caller.expires, ended, &stop));
+        loop {
             if running.is_none() {
-                running = self.waiting.pop_front().map(|asked| command::run(&self.gateway, self.caller, asked));
+                running = self.waiting.pop_front().map(|asked| command::run(&gateway, self.caller, asked));
             }
+            let waits_until = self.outbox.waits_until();
             tokio::select! {
-                change = changes.recv() => match change {
-                    Ok(published) => self.outbox.offer(published),
+                beat = changes.recv() => match beat {
+                    Ok(beat) => self.outbox.offer(&beat),
                     Err(broadcast::error::RecvError::Lagged(_)) => self.outbox.lost(),
-                    Err(broadcast::error::RecvError::Closed) => break Some(STOPPING),
+                    Err(broadcast::error::RecvError::Closed) => return Some(STOPPING),
                 },
-                permit = frames.reserve(), if self.outbox.has_something() => {
-                    let Ok(permit) = permit else { break None };
-                    if self.outbox.wants_snapshot() {
-                        match self.renew().await {
-                            Ok(fresh) => changes = fresh,
-                            Err(_) => break Some(STOPPING),
-                        }
-                    }
-                    if let Some(message) = self.outbox.next() {
-                        permit.send(message);
-                    }
-                }
-                () = sleep_until(self.outbox.waits_until().unwrap_or_else(Instant::now)),
-                    if self.outbox.waits_until().is_some() => {}
-                heard = stream.next() => match self.hear(heard) {
-                    Ok(true) => {}
-                    Ok(false) => break None,
-                    Err(goodbye) => break Some(goodbye),
+                turn = wire.turn(&mut self.outbox) => match turn {
+                    Turn::Heard(heard) => match self.hear(&gateway, heard) {
+                        Ok(true) => {}
+                        Ok(false) => return None,
+                        Err(goodbye) => return Some(goodbye),
+                    },
+                    Turn::Renew => match self.renew(&gateway).await {
+                        Ok(fresh) => changes = fresh,
+                        Err(_) => return Some(STOPPING),
+                    },
+                    Turn::Stuck => return Some(TOO_SLOW),
+                    Turn::Broken => return None,
                 },
+                () = until(waits_until) => {}
                 reply = poll(&mut running) => {
                     running = None;
                     self.outbox.say(reply);
                 }
                 _ = pings.tick() => {
                     if std::mem::replace(&mut self.unanswered, true) {
-                        break Some(TOO_SLOW);
+                        return Some(TOO_SLOW);
                     }
                     self.outbox.ping();
                 }
-                () = &mut expired => break Some(EXPIRED),
-                () = ended.cancelled() => break Some(EXPIRED),
-                () = stop.cancelled() => break Some(STOPPING),
+                goodbye = &mut over => {
+                    // What was begun is answered: the session may go on with the next gateway, and its client waits for it.
+                    if goodbye == STOPPING
+                        && let Some(running) = running.take()
+                        && let Ok(reply) = timeout(BEGUN, running).await
+                    {
+                        self.outbox.say(reply);
+                    }
+                    return Some(goodbye);
+                }
             }
-        };
-        (stream, goodbye)
+        }
     }
 
-    async fn renew(&mut self) -> Result<Changes, ApiError> {
-        let (snapshot, changes) = self.gateway.hub.subscribe(self.outbox.wants_every_price()).await?;
+    async fn renew(&mut self, gateway: &Gateway) -> Result<Changes, ApiError> {
+        let (snapshot, changes) = gateway.hub.subscribe(self.outbox.wants_every_price()).await?;
         self.outbox.start(snapshot);
         Ok(changes)
     }
 
     /// Takes what the client said. `false`: it has gone.
-    fn hear(&mut self, heard: Option<Result<Message, axum::Error>>) -> Result<bool, Goodbye> {
+    fn hear(&mut self, gateway: &Gateway, heard: Option<Result<Message, axum::Error>>) -> Result<bool, Goodbye> {
         let message = match heard {
             None => return Ok(false),
             Some(Err(error)) => return fault(error).map_or(Ok(false), Err),
@@ -265,9 +237,9 @@ impl Session {
             self.unanswered = false;
             return Ok(true);
         }
-        self.bucket.take(self.gateway.clock.now()).map_err(|_| TOO_MANY)?;
+        self.bucket.take(gateway.clock.now()).map_err(|_| TOO_MANY)?;
         match message {
-            Message::Text(text) => self.obey(text.as_bytes())?,
+            Message::Text(text) => self.obey(gateway, text.as_bytes())?,
             Message::Binary(_) => return Err(NOT_TEXT),
             Message::Close(_) => return Ok(false),
             Message::Ping(_) | Message::Pong(_) => {}
@@ -275,8 +247,8 @@ impl Session {
         Ok(true)
     }
 
-    fn obey(&mut self, text: &[u8]) -> Result<(), Goodbye> {
-        match command::read(text, &self.gateway) {
+    fn obey(&mut self, gateway: &Gateway, text: &[u8]) -> Result<(), Goodbye> {
+        match command::read(text, gateway) {
             Err(refusal) => self.outbox.say(*refusal),
             Ok(Command::Subscribe(choice)) => self.outbox.choose(choice),
             Ok(Command::Snapshot) => self.outbox.lost(),
@@ -291,6 +263,27 @@ async fn poll(running: &mut Option<BoxFuture<'static, ServerFrame>>) -> ServerFr
     match running {
         Some(command) => command.await,
         None => std::future::pending().await,
+    }
+}
+
+async fn until(then: Option<Instant>) {
+    match then {
+        Some(then) => sleep_until(then).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Why a session ends that nobody has ended on the wire.
+async fn over(
+    clock: Clock,
+    expires: Option<Timestamp>,
+    ended: &CancellationToken,
+    stop: &CancellationToken,
+) -> Goodbye {
+    tokio::select! {
+        () = expired(clock, expires) => EXPIRED,
+        () = ended.cancelled() => EXPIRED,
+        () = stop.cancelled() => STOPPING,
     }
 }
 
@@ -309,7 +302,7 @@ async fn expired(clock: Clock, expires: Option<Timestamp>) {
 }
 
 /// What a client did wrong on the wire; nothing where the connection just broke.
-fn fault(error: axum::Error) -> Option<Goodbye> {
+pub(super) fn fault(error: axum::Error) -> Option<Goodbye> {
     match *error.into_inner().downcast::<tungstenite::Error>().ok()? {
         // A length with its highest bit set is none (RFC 6455, 5.2).
         tungstenite::Error::Capacity(tungstenite::error::CapacityError::MessageTooLong { size, .. })

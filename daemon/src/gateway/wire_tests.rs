@@ -33,9 +33,14 @@ async fn oversized_and_contradictory_requests_are_refused_on_the_wire() {
         ("GET /prices HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(), "400"),
         ("GET /prices HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_owned(), "400"),
         ("nonsense\r\n\r\n".to_owned(), "400"),
+        (format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(70_000)), "431"),
     ] {
         let answer = raw(address, request.as_bytes()).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{}: {answer}", &request[..request.len().min(250)]);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.to_ascii_lowercase().contains("content-type: application/problem+json"), "{answer}");
+        let problem: bellwether_core::protocol::Problem = serde_json::from_str(body).unwrap();
+        assert_eq!(problem.status.to_string(), status, "{answer}");
     }
     let both = format!("{head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n");
     let answer = raw(address, both.as_bytes()).await;

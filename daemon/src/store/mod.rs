@@ -36,7 +36,8 @@ pub(crate) use self::error::{OpenError, StoreError};
 use self::{
     cursor::{Cursor, Listing},
     sqlite::{
-        Durability, Sqlite, alerts, backup, bans, candles, channels, history, instruments, lanes, outbox, prices, users,
+        Durability, Sqlite, alerts, answers, backup, bans, candles, channels, history, instruments, lanes, outbox,
+        prices, users,
     },
 };
 
@@ -48,6 +49,30 @@ pub(crate) const ALERTS_PER_ACCOUNT: u32 = 1_000;
 pub(crate) const ACCOUNTS: u32 = 200;
 /// The most instruments that may be added to the built-in ones.
 pub(crate) const INSTRUMENTS: u32 = 1_000;
+/// A call with an `Idempotency-Key`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asking {
+    /// Whose call it is; 0 for nobody.
+    pub(crate) owner: i64,
+    /// What it is for.
+    pub(crate) path: String,
+    /// The key.
+    pub(crate) key: String,
+}
+
+/// What was answered to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The digest of what was asked.
+    pub(crate) asked: Vec<u8>,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The header `Location`.
+    pub(crate) location: Option<String>,
+    /// The body.
+    pub(crate) body: Vec<u8>,
+}
+
 /// The most channels that may be set up beside those of the configuration.
 pub(crate) const CHANNELS: u32 = 20;
 /// The most rows of one page, whatever is asked for.
@@ -727,6 +752,19 @@ impl Store {
     /// Takes a channel away again.
     pub(crate) async fn remove_channel(&self, name: ChannelName) -> Result<(), StoreError> {
         self.database.write(Durability::Full, move |db| channels::remove(db, &name)).await
+    }
+}
+
+/// What was answered to calls that may come again: written by the gateway alone.
+impl Store {
+    /// The answer that this call was given, where it came before.
+    pub(crate) async fn known_answer(&self, asking: Asking) -> Result<Option<Answer>, StoreError> {
+        self.database.read(move |db| answers::known(db, &asking)).await
+    }
+
+    /// Keeps the answer for when the call comes again.
+    pub(crate) async fn keep_answer(&self, asking: Asking, answer: Answer, now: Timestamp) -> Result<(), StoreError> {
+        self.database.write(Durability::Full, move |db| answers::keep(db, &asking, &answer, now)).await
     }
 }
 

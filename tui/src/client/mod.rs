@@ -209,7 +209,7 @@ impl ApiClient {
         self.read(self.send(request.timeout(PROVIDER_PATIENCE)).await?).await
     }
 
-    /// Adds an instrument (`POST /instruments`); the daemon starts its parts anew for it, with a new token.
+    /// Adds an instrument (`POST /instruments`); the daemon starts its parts anew for it.
     pub async fn add_instrument(&self, wanted: &NewInstrument) -> Result<AddedInstrument, ApiError> {
         let request = self.request(Method::POST, &["instruments"], &[])?.json(wanted).timeout(PROVIDER_PATIENCE);
         self.read(self.send(request).await?).await

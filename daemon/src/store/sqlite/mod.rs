@@ -5,6 +5,7 @@
 //! Reading has a connection of its own (WAL), so a long listing never delays the record of a firing.
 
 pub(super) mod alerts;
+pub(super) mod answers;
 pub(super) mod backup;
 pub(super) mod bans;
 pub(super) mod candles;

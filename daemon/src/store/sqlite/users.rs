@@ -79,6 +79,7 @@ pub(in crate::store) fn delete(db: &Connection, id: UserId, now: Timestamp) -> R
     )?;
     // Their deliveries go with the firings.
     db.execute("DELETE FROM firings WHERE owner = ?1", [id.0])?;
+    db.execute("DELETE FROM answers WHERE owner = ?1", [id.0])?;
     Ok(gone)
 }
 
