@@ -51,7 +51,7 @@ FILES:
 Data goes to standard output, words for people to standard error.";
 
 /// What holds for every command.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Global {
     /// The configuration file [default: ~/.config/bellwether/config.toml, if it exists]
     #[arg(long, value_name = "FILE", env = "BELLWETHER_CONFIG", global = true)]

@@ -18,6 +18,7 @@ pub mod launch;
 pub mod logins;
 mod memory;
 pub mod out;
+pub mod rescue;
 pub mod runtime;
 pub mod settings_file;
 pub mod systemd;

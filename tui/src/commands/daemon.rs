@@ -13,7 +13,7 @@ use crate::{
     config_file::{self, Loaded},
     error::UserError,
     folders::Folders,
-    systemd,
+    rescue, systemd,
     watched::Watched,
 };
 
@@ -89,6 +89,7 @@ async fn serve(
     let folders = temporary.as_ref().map_or(folders, |(folders, _)| folders);
     let options = options(global, folders, config);
     let mut running = Daemon::start(options.clone()).await?;
+    rescue::mark(&folders.runtime);
     tracing::info!(address = %running.file().address, version = %running.file().version, "ready");
     if global.demo {
         super::demo::furnish(running.file()).await?;
@@ -138,6 +139,7 @@ async fn serve(
         }
     }
     tracing::info!("stopping");
+    rescue::unmark(&folders.runtime);
     systemd::stopping();
     tokio::select! {
         stopped = running.stop() => stopped,
