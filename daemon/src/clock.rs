@@ -12,9 +12,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-#[cfg(test)]
-use bellwether_core::time::Span;
-use bellwether_core::time::Timestamp;
+use bellwether_core::time::{Span, Timestamp};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 const LOOK: Duration = Duration::from_secs(2);
 /// From which difference time has jumped.
 const JUMP: i64 = 5_000_000;
+/// How far ahead of the system's clock is no matter.
+const LEAD: Span = Span::from_seconds(30);
 /// From which delay of a look the process must have been stopped.
 const STOPPED: i64 = 30_000_000;
 
@@ -55,6 +55,23 @@ impl Clock {
         let base = wall() - steady;
         let before = self.base.fetch_max(base, Ordering::SeqCst);
         Timestamp::from_micros(base.max(before) + steady)
+    }
+
+    /// How far it is ahead of the system's clock, because that was set back.
+    pub(crate) fn lead(&self) -> Span {
+        if self.by_hand { Span::ZERO } else { self.now().since(Timestamp::from_micros(wall())) }
+    }
+
+    /// Shows the system's time again, also where that is earlier. Only while nobody compares two of its times: between the parts that stop and
+    /// those that are started.
+    pub(crate) fn follow(&self) {
+        if !self.by_hand && self.lead() > LEAD {
+            tracing::warn!(
+                "the clock was set back by {}, to the time of the sources: that is the time from now on",
+                self.lead()
+            );
+            self.base.store(wall() - micros(self.origin.elapsed()), Ordering::SeqCst);
+        }
     }
 
     /// Moves a clock by hand forward; the system's clock stays as it is.
@@ -133,6 +150,23 @@ mod tests {
             std::hint::spin_loop();
         }
         assert!(clock.now() > first);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_follows_the_systems_when_it_is_told_to() {
+        let clock = Clock::system();
+        clock.now();
+        clock.base.fetch_add(3_600_000_000, Ordering::SeqCst);
+        assert!(clock.lead() > Span::from_seconds(3_590), "{}", clock.lead());
+        let before = clock.now();
+        clock.follow();
+        assert!(clock.now() < before && clock.lead() < LEAD);
+        let small = Clock::system();
+        small.now();
+        small.base.fetch_add(10_000_000, Ordering::SeqCst);
+        let before = small.now();
+        small.follow();
+        assert!(small.now() >= before, "some seconds are no reason to go back");
     }
 
     #[test]

@@ -171,6 +171,7 @@ impl Daemon {
         let started = clock.now();
         let simulated = config.is_simulated();
         let timezone = match &config.user.timezone {
+        clock.follow();
             Some(zone) => jiff::tz::TimeZone::get(zone).with_context(|| format!("`user.timezone`: {zone}"))?,
             None => jiff::tz::TimeZone::system(),
         };
@@ -389,6 +390,7 @@ impl Daemon {
             metrics: metrics.clone(),
             stop: stop.clone(),
             beat: pulse.part(DESK),
+            behind: Arc::clone(&renew),
         };
         let desk = ingest::desk::run(assigned.routes(), known, left, desk);
         let last = stop.clone();

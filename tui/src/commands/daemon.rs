@@ -116,7 +116,9 @@ async fn serve(
                 let (after, refused) = Box::pin(running.renewed(same.clone(), same)).await?;
                 running = after;
                 match refused {
-                    None => tracing::info!("instruments or channels have changed"),
+                    None => {
+                        tracing::info!("started again inside, because instruments, channels or the time have changed");
+                    }
                     Some(error) => tracing::error!("{error:#}"),
                 }
                 watchdog = Watchdog::of(&running);
