@@ -90,6 +90,9 @@ pub struct Options {
     pub runtime: PathBuf,
     /// Where to listen if the configuration does not say and it is free: where the daemon was before a reload.
     pub prefer: Option<SocketAddr>,
+    /// A socket that listens already at the address of the configuration, where the service manager has opened it (`sd_listen_fds(3)`).
+    /// It stays open while the roles are started anew: who connects meanwhile waits instead of being refused.
+    pub socket: Option<Arc<std::net::TcpListener>>,
 }
 
 /// The daemon as a library.
@@ -150,7 +153,7 @@ impl Daemon {
         check(&options.config)?;
         // Refuse before anything is opened: one daemon per data folder, and a port that can be had.
         let presence = Presence::take(&options.data, &options.runtime)?;
-        let doors = doors(&options.config.server, options.prefer).await?;
+        let doors = doors(&options.config.server, options.prefer, options.socket.as_deref()).await?;
         let (clock, metrics) = (Clock::system(), Metrics::new());
         let store = Store::open(&options.data)?;
         let providers = Providers::open(&options.config, &store, &clock).await;
@@ -168,10 +171,10 @@ impl Daemon {
     ) -> anyhow::Result<Running> {
         let Kept { mut presence, store, clock, metrics, notes, mut feeds, left } = kept;
         let Options { mut config, data, runtime, .. } = options;
+        clock.follow();
         let started = clock.now();
         let simulated = config.is_simulated();
         let timezone = match &config.user.timezone {
-        clock.follow();
             Some(zone) => jiff::tz::TimeZone::get(zone).with_context(|| format!("`user.timezone`: {zone}"))?,
             None => jiff::tz::TimeZone::system(),
         };
@@ -387,10 +390,10 @@ impl Daemon {
             notices,
             fetch_gap: fetch_gap(history),
             clock: clock.clone(),
+            behind: Arc::clone(&renew),
             metrics: metrics.clone(),
             stop: stop.clone(),
             beat: pulse.part(DESK),
-            behind: Arc::clone(&renew),
         };
         let desk = ingest::desk::run(assigned.routes(), known, left, desk);
         let last = stop.clone();
@@ -504,7 +507,7 @@ impl Running {
         // An address of its own can be had, or not, before anything is stopped.
         let listen = wanted.config.server.listen;
         let early = if listen.is_some() && listen != self.config.server.listen {
-            match doors(&wanted.config.server, wanted.prefer).await {
+            match doors(&wanted.config.server, wanted.prefer, wanted.socket.as_deref()).await {
                 Ok(doors) => Some(doors),
                 Err(error) => return Ok((self, Some(error))),
             }
@@ -515,7 +518,7 @@ impl Running {
         let started = async {
             let doors = match early {
                 Some(doors) => doors,
-                None => doors(&wanted.config.server, wanted.prefer).await?,
+                None => doors(&wanted.config.server, wanted.prefer, wanted.socket.as_deref()).await?,
             };
             Daemon::start_roles(wanted, doors, kept).await
         };
@@ -612,10 +615,14 @@ fn unexpected(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::Joi
 async fn doors(
     server: &config::Server,
     prefer: Option<SocketAddr>,
+    socket: Option<&std::net::TcpListener>,
 ) -> anyhow::Result<(gateway::Door, Option<gateway::Door>)> {
     let foreign = server.tls.is_some() || server.listen.is_some_and(|at| !at.ip().is_loopback());
     // Where a door of its own is for this machine, that is the one to be found again.
-    let listener = listen(server.listen, prefer.filter(|_| !foreign)).await?;
+    let listener = match socket {
+        Some(socket) => handed(socket).context("the socket of the service manager cannot be used")?,
+        None => listen(server.listen, prefer.filter(|_| !foreign)).await?,
+    };
     let tls = match &server.tls {
         Some(tls) => {
             if let Some(key) = gateway::open_key(tls) {
@@ -631,6 +638,13 @@ async fn doors(
         tracing::info!(address = %at, tls = door.tls.is_some(), "open to others");
     }
     Ok((door, inner))
+}
+
+/// A listener on a socket that somebody else has opened, and keeps.
+fn handed(socket: &std::net::TcpListener) -> std::io::Result<TcpListener> {
+    let socket = socket.try_clone()?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
 }
 
 /// Binds the address of the configuration, or port 8000 on this machine, or a free port when that one is taken.

@@ -165,6 +165,21 @@ fn start_command(global: &Global) -> String {
     command
 }
 
+/// Waits until the daemon of these folders answers, which somebody else has started.
+pub async fn wait(folders: &Folders) -> Result<DaemonFile, UserError> {
+    let deadline = tokio::time::Instant::now() + STARTING;
+    loop {
+        if let Ok(file) = find(&folders.runtime).await {
+            return Ok(file);
+        }
+        if tokio::time::Instant::now() > deadline {
+            let log = folders.data.join(LOG);
+            return Err(UserError::with_hint("the daemon does not answer", format!("read {}", log.display())));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// Starts `bellwether daemon` in the background, away from this terminal, and waits until it answers.
 pub async fn start(global: &Global, folders: &Folders) -> anyhow::Result<DaemonFile> {
     let program = std::env::current_exe()
