@@ -71,7 +71,7 @@ fn first(lab: &Lab) {
          PRAGMA user_version = 1;
          BEGIN;
          CREATE TEMP TABLE many AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {FIRINGS}) SELECT n FROM n;
-         INSERT INTO firings SELECT n, 1, 1, n, 1, 1795000000000000 + n, 1795000000000000 + n, 1795000000000000 + n, json_set('{fired}', '$.id.number', n) FROM many;
+         INSERT INTO firings SELECT n, 1, 1, n, 1, 1795000000000000 + n, 1795000000000000 + n, 1795000000000000 + n, json_set('{fired}', '$.id', 'a1.1.' || n) FROM many;
          INSERT INTO deliveries (firing, alert, owner, channel, state, attempts, created, finished, answer)
              SELECT n, 1, 1, channel, 'sent', 1, 1795000000000000 + n, 1795000000000001 + n, 'accepted ' || n
              FROM many, (SELECT 'email' AS channel UNION ALL SELECT 'sms');

@@ -190,7 +190,7 @@ async fn loaded() {
         .text()
         .await
         .unwrap()
-        .matches("\"number\"")
+        .matches("\"reason\"")
         .count()
         < 10
     {
@@ -224,12 +224,12 @@ fn fill(database: &rusqlite::Connection) {
              INSERT INTO alerts (id, owner, version, rule, paused, created, updated)
                  SELECT 100 + n, owner, version, replace(rule, '999999', 999999 + n), paused, created, updated
                  FROM many JOIN old ON place = n % 10 WHERE n <= 9990;
-             INSERT INTO alert_memories SELECT 100 + n, memory FROM many JOIN old ON place = n % 10
+             INSERT INTO alert_memories SELECT 100 + n, json_set(memory, '$.id', 'a' || (100 + n), '$.text', replace(json_extract(memory, '$.text'), '999999', 999999 + n)) FROM many JOIN old ON place = n % 10
                  JOIN alert_memories ON alert = old.id WHERE n <= 9990;
              CREATE TEMP TABLE fired AS SELECT row_number() OVER (ORDER BY place) - 1 AS nth, * FROM firings;
              INSERT INTO firings (place, alert, version, number, owner, time, received, recorded, firing)
                  SELECT 1000 + n, alert, version, number + n, owner, time + n, received + n, recorded + n,
-                        json_set(firing, '$.number', number + n)
+                        json_set(firing, '$.id', 'a' || alert || '.' || version || '.' || (number + n))
                  FROM many JOIN fired ON nth = n % (SELECT count(*) FROM fired);
              INSERT INTO deliveries (firing, alert, owner, channel, lane, offered, state, attempts, created, finished, answer)
                  SELECT place, alert, owner, 'desktop', 2, recorded, 'sent', 1, recorded, recorded, 'accepted' FROM firings;

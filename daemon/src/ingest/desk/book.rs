@@ -364,7 +364,7 @@ impl Book {
         let feeds = || self.feeds.values().filter_map(|desk| desk.offset.median());
         lead > offset::WARN
             && feeds().next().is_some()
-            && feeds().all(|ahead| (ahead.as_micros() - lead.as_micros()).abs() < lead.as_micros() / 2)
+            && feeds().all(|ahead| (ahead - lead.as_micros()).abs() < lead.as_micros() / 2)
     }
 
     /// Tells everybody how the feeds are, where that has changed.

@@ -26,19 +26,19 @@ impl Offset {
         self.0.clear();
     }
 
-    /// The difference that is in the middle of all; nothing while there are few.
-    pub(super) fn median(&self) -> Option<Span> {
+    /// The difference that is in the middle of all, in microseconds, below nothing where the sources are ahead; nothing while there are few.
+    pub(super) fn median(&self) -> Option<i64> {
         if self.0.len() < ENOUGH {
             return None;
         }
         let mut sorted: Vec<i64> = self.0.iter().copied().collect();
         sorted.sort_unstable();
-        Some(Span::from_micros(sorted[sorted.len() / 2]))
+        Some(sorted[sorted.len() / 2])
     }
 
     /// The difference, where it is worth a word.
     pub(super) fn trouble(&self) -> Option<String> {
-        let median = self.median()?.as_micros();
+        let median = self.median()?;
         let size = Span::from_seconds(Span::from_micros(median.abs()).as_seconds());
         let direction = if median > 0 { "ahead of" } else { "behind" };
         (median.abs() > WARN.as_micros())
