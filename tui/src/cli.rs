@@ -251,7 +251,7 @@ pub enum Command {
         after_help = "Examples:\n  bellwether doctor\n  bellwether doctor --json\n\nExit status: 0 nothing is wrong, also where there are notes; 1 something is wrong; 2 wrong usage"
     )]
     Doctor,
-    /// Run the daemon as a systemd user service
+    /// Run the daemon as a service of this user: systemd, on macOS launchd
     #[command(subcommand)]
     Service(Service),
     /// Print what a shell has to read to complete commands, alerts and instruments

@@ -4,7 +4,7 @@ use std::{net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
 
 use bellwether_core::config::{Config, LogFormat, Tape};
 use bellwether_daemon::{Daemon, Options, PulseWatch, Running};
-pub(super) use bellwether_daemon::{back_up, examine_channels, examine_database, restore, test_channel};
+pub(super) use bellwether_daemon::{back_up, budgets, examine_channels, examine_database, restore, test_channel};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 

@@ -96,6 +96,9 @@ async fn here(global: &Global) -> anyhow::Result<Vec<Finding>> {
         }
         found.extend(channels(global, &folders, &config).await);
         found.extend(network::feeds(&config).await);
+        found.extend(
+            daemon::budgets(&config).into_iter().map(|(feed, taken, allowed)| network::budget(feed, taken, allowed)),
+        );
     }
     Ok(found)
 }
