@@ -50,26 +50,29 @@ FILES:
 
 Data goes to standard output, words for people to standard error.";
 
+/// Under which heading `--help` has what every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
 /// What holds for every command.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Global {
     /// The configuration file [default: ~/.config/bellwether/config.toml, if it exists]
-    #[arg(long, value_name = "FILE", env = "BELLWETHER_CONFIG", global = true)]
+    #[arg(long, value_name = "FILE", env = "BELLWETHER_CONFIG", global = true, help_heading = EVERYWHERE)]
     pub config: Option<PathBuf>,
     /// The folder of the data, and of daemon.json [default: ~/.local/share/bellwether, and the runtime folder]
-    #[arg(long, value_name = "DIR", env = "BELLWETHER_DATA_DIR", global = true)]
+    #[arg(long, value_name = "DIR", env = "BELLWETHER_DATA_DIR", global = true, help_heading = EVERYWHERE)]
     pub data_dir: Option<PathBuf>,
     /// Talk to the demo's daemon instead of the real one
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub demo: bool,
     /// Talk to the daemon at this address instead; see `bellwether login --help`
-    #[arg(long, value_name = "URL", env = "BELLWETHER_URL", global = true, conflicts_with = "demo")]
+    #[arg(long, value_name = "URL", env = "BELLWETHER_URL", global = true, help_heading = EVERYWHERE, conflicts_with = "demo")]
     pub url: Option<String>,
     /// Print data as JSON: one document, or one object a line where it streams
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     /// In the dashboard: nothing can be changed
-    #[arg(long, global = true, hide = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, hide = true)]
     pub readonly: bool,
 }
 
