@@ -189,7 +189,7 @@ impl Daemon {
         let recording = config.data.record.as_deref().map(Recording::open).transpose()?;
         let alerts = store.alerts().await?;
         let memory = store.memory().await?;
-        let evaluator = Evaluator::restore(assigned.instruments.iter().cloned(), alerts, memory);
+        let evaluator = Evaluator::restore(assigned.instruments.iter().cloned(), alerts, memory.received_by(started));
         let known = known(&evaluator, &assigned.instruments, simulated);
 
         let (ticks_tx, ticks) = mpsc::channel(TICKS); // full: the feed waits, TCP pushes back
