@@ -157,8 +157,7 @@ impl Drop for Screen {
 }
 
 fn dashboard(daemon: &Daemon) -> String {
-    let config = daemon.folder.path().join("config.toml");
-    format!("{PROGRAM} --data-dir {} --config {}", daemon.data().display(), config.display())
+    format!("{PROGRAM} --data-dir {} --config {}", daemon.data().display(), daemon.config().display())
 }
 
 /// The line of the screen that tells the selected instrument's price.

@@ -4,6 +4,8 @@
 //! cargo bench -p bellwether --bench figures
 //! ```
 //!
+//! With a word behind it, such as `-- loaded`, only the figures whose name holds that word are taken.
+//!
 //! It prints one line a figure, with what it is compared with in the same run. Nothing is asserted: a busy machine is slow.
 
 #![allow(
@@ -21,6 +23,7 @@
 mod lab;
 
 use std::{
+    fs,
     io::Read as _,
     net::SocketAddr,
     process::{Command, Stdio},
@@ -38,12 +41,25 @@ fn main() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let words: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     runtime.block_on(async {
-        start().await;
-        idle().await;
-        first_frame().await;
-        bare_commit();
-        latency().await;
+        if wanted("start") {
+            start().await;
+        }
+        if wanted("loaded") {
+            loaded().await;
+        }
+        if wanted("idle") {
+            idle().await;
+        }
+        if wanted("frame") {
+            first_frame().await;
+        }
+        if wanted("latency") {
+            bare_commit();
+            latency().await;
+        }
     });
 }
 
@@ -56,6 +72,84 @@ async fn start() {
         taken.push(at.elapsed());
     }
     report("start of the daemon to health/ready", &mut taken, "150 ms");
+}
+
+/// With 10,000 alerts, half a million firings each with its delivery, and as many bars: after a stop, and after a kill, when a database of
+/// this size is checked as a whole before anything is believed.
+async fn loaded() {
+    let (mut polite, mut killed) = (Vec::new(), Vec::new());
+    let daemon = Daemon::spawn(SIMULATED);
+    let file = daemon.ready().await;
+    let http = reqwest::Client::new();
+    for symbol in ["BTC", "ETH", "SOL", "AAPL", "MSFT", "NVDA", "TSLA", "EURUSD", "GOLD", "SPX"] {
+        let made = http
+            .post(format!("{}/alerts", file.address))
+            .bearer_auth(&file.token)
+            .json(&serde_json::json!({"expr": format!("{symbol} < 999999 each")}))
+            .send()
+            .await
+            .unwrap();
+        assert!(made.status().is_success(), "{symbol}: {made:?}");
+    }
+    while http
+        .get(format!("{}/events", file.address))
+        .bearer_auth(&file.token)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap()
+        .matches("\"reason\"")
+        .count()
+        < 10
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut folder = daemon.ended("TERM");
+    let database = folder.path().join("data/bellwether.db");
+    let at = Instant::now();
+    fill(&rusqlite::Connection::open(&database).unwrap());
+    println!("    filled in {:.0} s: {} MB", at.elapsed().as_secs_f64(), fs::metadata(&database).unwrap().len() >> 20);
+    for _ in 0..10 {
+        for (taken, signal) in [(&mut polite, "KILL"), (&mut killed, "TERM")] {
+            let at = Instant::now();
+            let daemon = Daemon::spawn_in(folder, SIMULATED);
+            daemon.ready().await;
+            taken.push(at.elapsed());
+            folder = daemon.ended(signal);
+        }
+    }
+    report("loaded: start after a stop, 10,000 alerts, 1 million rows of history", &mut polite, "2,000 ms");
+    report("loaded: start after a kill", &mut killed, "5,000 ms");
+}
+
+/// Copies each alert 999 times, and of the firings makes half a million, each with a delivery that was sent.
+fn fill(database: &rusqlite::Connection) {
+    database
+        .execute_batch(
+            "BEGIN;
+             CREATE TEMP TABLE many AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 500000) SELECT n FROM n;
+             CREATE TEMP TABLE old AS SELECT row_number() OVER (ORDER BY id) - 1 AS place, * FROM alerts;
+             INSERT INTO alerts (id, owner, version, rule, paused, created, updated)
+                 SELECT 100 + n, owner, version, replace(rule, '999999', 999999 + n), paused, created, updated
+                 FROM many JOIN old ON place = n % 10 WHERE n <= 9990;
+             INSERT INTO alert_memories SELECT 100 + n, json_set(memory, '$.id', 'a' || (100 + n), '$.text', replace(json_extract(memory, '$.text'), '999999', 999999 + n)) FROM many JOIN old ON place = n % 10
+                 JOIN alert_memories ON alert = old.id WHERE n <= 9990;
+             CREATE TEMP TABLE fired AS SELECT row_number() OVER (ORDER BY place) - 1 AS nth, * FROM firings;
+             INSERT INTO firings (place, alert, version, number, owner, time, received, recorded, firing)
+                 SELECT 1000 + n, alert, version, number + n, owner, time + n, received + n, recorded + n,
+                        json_set(firing, '$.id', 'a' || alert || '.' || version || '.' || (number + n))
+                 FROM many JOIN fired ON nth = n % (SELECT count(*) FROM fired);
+             INSERT INTO deliveries (firing, alert, owner, channel, lane, offered, state, attempts, created, finished, answer)
+                 SELECT place, alert, owner, 'desktop', 2, recorded, 'sent', 1, recorded, recorded, 'accepted' FROM firings;
+             INSERT OR IGNORE INTO instruments (symbol) VALUES ('BTC');
+             INSERT OR IGNORE INTO bars SELECT (SELECT id FROM instruments WHERE symbol = 'BTC'),
+                 unixepoch() / 60 - n, 1, '60000.12', '60001.5', '59999', '60000.75' FROM many;
+             COMMIT;
+             PRAGMA wal_checkpoint(TRUNCATE);",
+        )
+        .unwrap();
 }
 
 async fn idle() {
@@ -90,7 +184,7 @@ async fn first_frame() {
         let line = format!(
             "stty cols 120 rows 40; exec {PROGRAM} --data-dir {} --config {}",
             daemon.data().display(),
-            daemon.folder.path().join("config.toml").display()
+            daemon.data().with_file_name("config.toml").display()
         );
         let at = Instant::now();
         let mut child = Command::new("script")

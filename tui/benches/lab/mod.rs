@@ -22,12 +22,16 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_bellwether");
 /// A daemon of the release build in a folder of its own, ended when dropped.
 pub(crate) struct Daemon {
     child: Child,
-    pub(crate) folder: tempfile::TempDir,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Daemon {
     pub(crate) fn spawn(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::spawn_in(tempfile::tempdir().unwrap(), config)
+    }
+
+    /// In the folder of one before.
+    pub(crate) fn spawn_in(folder: tempfile::TempDir, config: &str) -> Self {
         let file = folder.path().join("config.toml");
         fs::write(&file, config).unwrap();
         let child = program(&folder.path().join("data"), &file)
@@ -37,11 +41,27 @@ impl Daemon {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { child, folder }
+        Self { child, folder: Some(folder) }
+    }
+
+    /// Ends it, by this signal, and gives its folder.
+    pub(crate) fn ended(mut self, signal: &str) -> tempfile::TempDir {
+        let sent = Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        self.child.wait().unwrap();
+        self.folder.take().unwrap()
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder.as_ref().unwrap().path()
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.folder().join("data")
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder().join("config.toml")
     }
 
     /// Waits until it answers that it is ready.

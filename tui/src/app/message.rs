@@ -18,7 +18,10 @@ use bellwether_core::{
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::{Pane, Screen, hits::Question};
-use crate::client::{ApiError, stream::StreamMessage};
+use crate::{
+    client::{ApiError, stream::StreamMessage},
+    rescue::Rescued,
+};
 
 /// Everything that can happen to the dashboard.
 #[derive(Debug)]
@@ -80,6 +83,8 @@ pub(crate) enum Reply {
     SettingsSaved(Result<Option<String>, String>),
     /// The daemon was to be started.
     Started(Result<(), String>),
+    /// The daemon was lost: what was done about it, if it was for the dashboard to do something.
+    Rescued(Option<Rescued>),
 }
 
 /// What the runtime is asked to do.
@@ -125,6 +130,8 @@ pub(crate) enum Effect {
     SaveSettings(Box<Dashboard>),
     /// Start the daemon in the background.
     StartDaemon,
+    /// Start the daemon again if it was started in the background and has died.
+    Rescue,
     /// Ask the daemon for a fresh snapshot.
     Snapshot,
     /// Connect now, not at the end of the countdown.

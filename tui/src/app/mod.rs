@@ -301,6 +301,8 @@ pub struct App {
     pub(crate) now: Timestamp,
     pub(crate) zone: TimeZone,
     pub(crate) link: Link,
+    /// What the log says of a daemon that died so often that it is not started again.
+    pub(crate) fallen: Option<String>,
     pub(crate) simulated: bool,
     pub(crate) readonly: bool,
     pub(crate) look: Look,
@@ -369,6 +371,7 @@ impl App {
             now,
             zone,
             link: Link::Connecting,
+            fallen: None,
             simulated,
             readonly,
             mouse: true,

@@ -16,7 +16,10 @@ use super::{
     App, Done, Effect, Entry, Frozen, Levels, Link, Message, Overlay, Pane, Purpose, Reply, Screen, Tone,
     Understanding, Undo, levels::can_fire,
 };
-use crate::client::{ApiError, stream::StreamMessage};
+use crate::{
+    client::{ApiError, stream::StreamMessage},
+    rescue::Rescued,
+};
 
 /// How long a deleted alert can be brought back.
 const UNDO: Span = Span::from_seconds(10);
@@ -143,6 +146,7 @@ fn on_stream(app: &mut App, message: StreamMessage) -> Vec<Effect> {
                 app.toasts.push(Tone::Info, "the daemon is back", app.now);
             }
             app.link = Link::Live { version };
+            app.fallen = None;
             app.simulated = simulated;
             app.synced = false;
             app.market.expire();
@@ -167,10 +171,25 @@ fn on_stream(app: &mut App, message: StreamMessage) -> Vec<Effect> {
                 draft.saving = false;
                 draft.refusal = Some("the daemon was lost before it answered: Enter tries again".to_owned());
             }
-            Vec::new()
+            vec![Effect::Rescue]
         }
         StreamMessage::Frame(frame) => on_frame(app, *frame),
     }
+}
+
+/// Says what was done about a daemon that died.
+fn on_rescued(app: &mut App, done: Rescued) -> Vec<Effect> {
+    match done {
+        Rescued::Again { times, words } => {
+            let said =
+                format!("the daemon died and was started again ({times} of 3 in 10 minutes); its log ended: {words}");
+            app.toasts.push(Tone::Trouble, said, app.now);
+            return vec![Effect::Reconnect];
+        }
+        Rescued::Refused(error) => app.toasts.push(Tone::Trouble, text::sanitize(&error), app.now),
+        Rescued::GivenUp { words } => app.fallen = Some(words),
+    }
+    Vec::new()
 }
 
 fn on_frame(app: &mut App, frame: ServerFrame) -> Vec<Effect> {
@@ -308,6 +327,7 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
             app.toasts.push(Tone::Trouble, text::sanitize(&error), app.now);
         }
         Reply::Started(Ok(())) => return vec![Effect::Reconnect],
+        Reply::Rescued(done) => return done.map_or_else(Vec::new, |done| on_rescued(app, done)),
         Reply::Saved(answer) => return on_saved(app, answer),
         Reply::Paused(id, paused, answer) => match answer {
             Ok(_) => {

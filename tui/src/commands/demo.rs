@@ -58,6 +58,7 @@ async fn show(global: &Global, folders: &Folders, file: DaemonFile) -> anyhow::R
         readonly: global.readonly,
         reconnect: reconnect(global, folders),
         start: None,
+        rescue: None,
         timezone: timezone(global, folders),
         settings: SettingsFile::of(folders, global.config.is_some()),
         data: folders.data.clone(),

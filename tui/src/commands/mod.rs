@@ -14,6 +14,7 @@ mod login;
 mod notify;
 mod prices;
 mod service;
+mod service_mac;
 mod settings;
 mod shell;
 mod transfer;

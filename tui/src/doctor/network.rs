@@ -112,6 +112,19 @@ async fn look(client: &Client, feed: FeedId, url: &Url) -> (Finding, Option<i64>
     }
 }
 
+/// Whether a polled feed may ask as often as its interval wants.
+pub fn budget(feed: FeedId, taken: u32, allowed: u32) -> Finding {
+    let about = format!("budget of {feed}");
+    if taken <= allowed {
+        return Finding::fine(about, format!("prices take {taken} of {allowed} calls an hour"));
+    }
+    Finding::note(
+        about,
+        format!("its interval wants {taken} calls an hour, and its provider allows {allowed}: prices come less often"),
+        format!("raise feeds.{feed}.interval, or leave it: no more is asked than is allowed"),
+    )
+}
+
 fn now_seconds() -> i64 {
     Timestamp::from(jiff::Timestamp::now()).as_seconds()
 }

@@ -212,6 +212,11 @@ pub(super) fn banner(app: &App, pen: &mut Pen<'_>, line: Rect) {
         "now" => "just now".to_owned(),
         age => format!("{age} ago"),
     };
+    if let Some(words) = &app.fallen {
+        let text = format!(" The daemon dies again and again; S starts it once more. Its log ended: {words}");
+        pen.put(line, line.x, &super::pen::fit(&text, line.width).0, style);
+        return;
+    }
     let long = format!(" The daemon is lost ({old}): {reason}. These are the last known prices; {next}.");
     let short = format!(" no daemon ({old}); {next}");
     let text = if width(&long) <= line.width { long } else { short };

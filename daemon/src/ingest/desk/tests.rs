@@ -65,6 +65,7 @@ impl Rig {
                 Box::pin(async move { Ok(candles) })
             }),
             clock: clock.clone(),
+            behind: Arc::default(),
             metrics: metrics.clone(),
             stop: stop.clone(),
             beat: Beat::default(),
