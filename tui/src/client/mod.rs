@@ -99,13 +99,16 @@ impl ApiClient {
     ///
     /// Redirects are not followed and no proxy is asked: the token goes to this address and nowhere else.
     pub fn new(address: &str, token: &str) -> Self {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(3))
-            .timeout(PATIENCE)
-            .build()
-            .unwrap_or_default();
+        let builder = || {
+            reqwest::Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(Duration::from_secs(3))
+                .timeout(PATIENCE)
+        };
+        // The certificates of the system are read for TLS alone; where there are none, no server is believed.
+        let system = address.starts_with("https:").then(|| builder().build().ok()).flatten();
+        let http = system.unwrap_or_else(|| builder().tls_certs_only([]).build().unwrap_or_default());
         Self { http, address: address.trim_end_matches('/').to_owned(), token: token.to_owned() }
     }
 
