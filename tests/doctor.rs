@@ -1,6 +1,10 @@
 //! `bellwether doctor` on faults that are made here: each is named, with what to do, and the exit status says whether any was found.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Output, Stdio},
+};
 
 use serde_json::Value;
 
@@ -275,5 +279,28 @@ async fn what_a_running_daemon_suffers_from_is_named() {
         };
         eventually(&format!("{what}: {said}"), named).await;
     }
+    daemon.stop().await;
+}
+
+/// A machine without any certificate: a small container, or a static program in an empty folder.
+fn without_certificates(mut command: Command) -> Command {
+    command.env("SSL_CERT_FILE", "/nonexistent/file").env("SSL_CERT_DIR", "/nonexistent/folder");
+    command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_any_certificate_all_works_that_needs_none_and_doctor_says_what_is_missing() {
+    let lab = Lab::with(&Settings::quiet().with("feeds.coingecko", "enabled = true"));
+    let daemon = lab.daemon().await;
+    let run = |arguments: Vec<&'static str>| {
+        let mut command = without_certificates(lab.command(arguments));
+        tokio::task::spawn_blocking(move || -> Output { command.stderr(Stdio::piped()).output().expect("it runs") })
+    };
+    let made = run(vec!["add", "BTC > 1m"]).await.expect("no panic");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let found = run(vec!["doctor", "--json"]).await.expect("no panic");
+    let found: Value = serde_json::from_slice(&found.stdout).expect("JSON");
+    let finding = about(&found, "certificates");
+    assert!(finding["todo"].as_str().is_some_and(|todo| todo.contains("ca-certificates")), "{finding}");
     daemon.stop().await;
 }

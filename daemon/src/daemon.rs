@@ -7,7 +7,7 @@
 //!  gateway ───────── changes ─────────────▲ │                │               │
 //!     ▲                                     └──── events ────┴──── events ───┘
 //!     └──────────────── hub ◀───────────────────────┘
-//!                        └──▶ record (bars, last prices)
+//!                        └──▶ record (bars, last prices); retention removes what is too old
 //! ```
 //!
 //! Start: configuration checked, data folder taken, store open, evaluator loaded, hub, notify (which takes up waiting
@@ -62,6 +62,7 @@ use crate::{
     pulse::{self, Beat, Pulse},
     record,
     recording::Recording,
+    retention::{self, Keep},
     search::Search,
     store::Store,
 };
@@ -326,8 +327,15 @@ impl Daemon {
         };
         roles.spawn(async move { ("evaluate", evaluate.run(ticks, changes).await) });
 
-        let recorder = record::run(trades, store.clone(), hub.clone(), clock.clone(), config.data.keep_bars);
+        let recorder = record::run(trades, store.clone(), hub.clone(), clock.clone());
         roles.spawn(async move { ("record", recorder.await) });
+
+        let keep = Keep { bars: config.data.keep_bars, history: config.data.keep_history };
+        let pruning = retention::run(store.clone(), keep, clock.clone(), metrics.clone(), stop.clone());
+        roles.spawn(async move {
+            pruning.await;
+            ("retention", Ok(()))
+        });
 
         let asked = ask_store(store.clone(), pulse.part("store"), stop.clone());
         roles.spawn(async move {

@@ -34,6 +34,7 @@ mod record;
 mod recording;
 #[cfg(test)]
 mod restart_tests;
+mod retention;
 mod search;
 mod store;
 

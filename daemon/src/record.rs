@@ -15,19 +15,12 @@ use bellwether_core::{
 };
 use tokio::sync::mpsc;
 
-use crate::{
-    clock::Clock,
-    gateway::Hub,
-    history,
-    store::{Store, StoreError},
-};
+use crate::{clock::Clock, gateway::Hub, store::Store};
 
 /// Evaluate to record. Full: the price is left out of its bar.
 pub(crate) const TRADES: usize = 4_096;
 /// How often bars and last prices are written.
 const FLUSH: Duration = Duration::from_secs(5);
-/// How often old bars are removed, in flushes.
-const PRUNE_EVERY: u32 = 720;
 /// The most bars kept in memory while they cannot be written.
 const MOST_BARS: usize = 50_000;
 
@@ -100,17 +93,10 @@ impl Bars {
 }
 
 /// Records until the evaluator has let go of its end.
-pub(crate) async fn run(
-    mut trades: mpsc::Receiver<Trade>,
-    store: Store,
-    hub: Hub,
-    clock: Clock,
-    keep: Span,
-) -> anyhow::Result<()> {
+pub(crate) async fn run(mut trades: mpsc::Receiver<Trade>, store: Store, hub: Hub, clock: Clock) -> anyhow::Result<()> {
     let mut bars = running_bars(&store, &hub, clock.now()).await;
     let mut flush = tokio::time::interval(FLUSH);
     flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut flushes = 0_u32;
     let mut failing = false;
     loop {
         let open = tokio::select! {
@@ -140,23 +126,10 @@ pub(crate) async fn run(
                 }
             }
         }
-        if flushes.is_multiple_of(PRUNE_EVERY)
-            && let Err(error) = prune(&store, clock.now(), keep).await
-        {
-            tracing::warn!(%error, "old bars cannot be removed");
-        }
-        flushes = flushes.wrapping_add(1);
         if !open {
             return Ok(());
         }
     }
-}
-
-/// Recorded minutes become hours after `keep`; fetched bars go by their length.
-async fn prune(store: &Store, now: Timestamp, keep: Span) -> Result<(), StoreError> {
-    store.prune_bars(now.minus(keep)).await?;
-    let ages = history::KEPT.iter().map(|(length, kept)| (*length, now.minus(*kept)));
-    store.prune_candles(ages.collect()).await.map(drop)
 }
 
 /// The bars of the running minute, as far as they were written before: a restart within a minute must not cut them short.

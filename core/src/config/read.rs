@@ -119,6 +119,9 @@ impl Config {
         if self.data.keep_bars < Span::from_seconds(86_400) {
             wrong("data.keep_bars", "expected a duration from 1d upward");
         }
+        if self.data.keep_history < Span::from_seconds(31 * 86_400) {
+            wrong("data.keep_history", "expected a duration from 31d upward");
+        }
         if self.heartbeat.every < Span::from_seconds(10) {
             wrong("heartbeat.every", "expected a duration from 10s upward");
         }

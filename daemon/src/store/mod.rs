@@ -37,7 +37,7 @@ use self::{
     cursor::{Cursor, Listing},
     sqlite::{
         Durability, Sqlite, alerts, answers, backup, bans, candles, channels, history, instruments, lanes, outbox,
-        prices, users,
+        prices, room, users,
     },
 };
 
@@ -269,6 +269,35 @@ pub(crate) struct Fetched {
     pub(crate) candles: Vec<Candle>,
     /// For which time they are all there are, where that is known.
     pub(crate) asked: Option<Stretch>,
+}
+
+/// What became of a portion of the history that was looked through for what is too old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Portion {
+    /// How many firings were removed.
+    pub(crate) gone: u64,
+    /// Behind which place to go on; `None`: the rest is younger.
+    pub(crate) behind: Option<i64>,
+}
+
+/// The room that the database takes on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Its size in bytes.
+    pub(crate) bytes: u64,
+    /// How many of these hold nothing.
+    pub(crate) free: u64,
+    /// The size of a page in bytes.
+    pub(crate) page: u64,
+    /// Whether free pages can be given back while it is in use.
+    pub(crate) gives_back: bool,
+}
+
+impl Room {
+    /// Whether more than `much`, and more than a quarter of it, is free.
+    pub(crate) const fn is_mostly_air(&self, much: u64) -> bool {
+        self.free > much && self.free > self.bytes / 4
+    }
 }
 
 /// Until when a provider is to be left alone.
@@ -588,7 +617,7 @@ fn page_rows(limit: u32) -> u32 {
     limit.clamp(1, PAGE_ROWS)
 }
 
-/// Prices: written by record alone.
+/// Prices: written by record, and thinned out by retention, alone.
 impl Store {
     /// Writes one-minute bars and last prices over what was there.
     pub(crate) async fn record_prices(&self, bars: Vec<(Symbol, Candle)>, last: Vec<Ticker>) -> Result<(), StoreError> {
@@ -641,11 +670,35 @@ impl Store {
             candles::condense(db, before)?;
             prices::prune(db, before)
         };
-        self.database.write(Durability::Relaxed, prune).await
+        self.database.write(Durability::Dispensable, prune).await
     }
 }
 
-/// Fetched bars: written by history alone, but for what record condenses.
+/// What is too old, and the room it leaves: retention alone.
+impl Store {
+    /// When the oldest one-minute bar begins.
+    pub(crate) async fn oldest_bar(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.database.read(prices::oldest).await
+    }
+
+    /// Removes what was recorded before then, with its deliveries, among the next firings behind a place (0: from the first on). What has
+    /// something to be sent yet stays, and so does the last firing of an alert that stands.
+    pub(crate) async fn prune_firings(&self, before: Timestamp, behind: i64) -> Result<Portion, StoreError> {
+        self.database.write(Durability::Dispensable, move |db| room::prune_firings(db, before, behind)).await
+    }
+
+    /// How much of the database's file is in use.
+    pub(crate) async fn room(&self) -> Result<Room, StoreError> {
+        self.database.read(room::room).await
+    }
+
+    /// Gives so many free pages back to the disk, the file being cut when the journal is folded in next.
+    pub(crate) async fn give_back(&self, pages: u64) -> Result<(), StoreError> {
+        self.database.write(Durability::Dispensable, move |db| room::give_back(db, pages)).await
+    }
+}
+
+/// Fetched bars: written by history alone, but for what retention condenses.
 impl Store {
     /// Keeps fetched bars, over what was fetched before.
     pub(crate) async fn put_candles(&self, fetched: Fetched, now: Timestamp) -> Result<(), StoreError> {
@@ -692,7 +745,7 @@ impl Store {
 
     /// Forgets fetched bars of each length that start before its time. Answers how many.
     pub(crate) async fn prune_candles(&self, keep: Vec<(Span, Timestamp)>) -> Result<u64, StoreError> {
-        self.database.write(Durability::Relaxed, move |db| candles::prune(db, &keep)).await
+        self.database.write(Durability::Dispensable, move |db| candles::prune(db, &keep)).await
     }
 }
 

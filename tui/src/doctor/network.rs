@@ -20,8 +20,15 @@ pub async fn feeds(config: &Config) -> Vec<Finding> {
         .redirect(Policy::none())
         .timeout(PATIENCE)
         .user_agent(concat!("bellwether/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .unwrap_or_default();
+        .build();
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => {
+            let said = format!("no feed can be reached over TLS: {}", causes(&error));
+            let todo = "install them (Debian: apt install ca-certificates), or name a file: SSL_CERT_FILE";
+            return vec![Finding::wrong("certificates", said, todo)];
+        }
+    };
     let looks = addresses(config).into_iter().map(|(feed, url)| {
         let client = client.clone();
         async move { look(&client, feed, &url).await }

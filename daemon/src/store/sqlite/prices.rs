@@ -203,6 +203,13 @@ pub(in crate::store) fn sparklines(
     Ok(lines)
 }
 
+/// When the oldest bar begins.
+pub(in crate::store) fn oldest(db: &Connection) -> Result<Option<Timestamp>> {
+    let sql = "SELECT min((SELECT min(minute) FROM bars WHERE instrument = i.id)) FROM instruments i";
+    let minute: Option<i64> = db.prepare_cached(sql)?.query_row((), |row| row.get(0))?;
+    Ok(minute.map(|minute| Timestamp::from_micros(minute.saturating_mul(MINUTE))))
+}
+
 /// Deletes old bars, instrument by instrument: that is how they lie.
 pub(in crate::store) fn prune(db: &Connection, before: Timestamp) -> Result<u64> {
     let ids = db

@@ -4,6 +4,7 @@ mod backups;
 mod files;
 #[cfg(target_os = "linux")]
 mod power;
+mod rooms;
 mod schemas;
 
 use std::{
