@@ -16,9 +16,9 @@ use bellwether_core::{
     evaluator::{Admission, Evaluator},
     event::{AlertRow, Event, Ticker},
     firing::Firing,
-    instrument::{Instrument, Symbol},
+    instrument::{FeedId, Instrument, Symbol},
     price::Price,
-    tick::{Candle, Tick},
+    tick::{Candle, Session, Tick},
     time::{Span, Timestamp},
 };
 use rust_decimal::Decimal;
@@ -202,7 +202,7 @@ impl Evaluate {
     fn traded(&self, symbol: Symbol, candle: &Candle) {
         // The end of a candle belongs to no later minute than its beginning.
         let time = candle.to.minus(Span::from_millis(1));
-        let _ = self.trades.try_send(Trade { symbol, price: candle.close, time });
+        let _ = self.trades.try_send(Trade { symbol, price: candle.close, time, counted: None });
     }
 
     /// Another feed is in use from now on: what depends on it changes with it.
@@ -227,7 +227,8 @@ impl Evaluate {
                 else {
                     return;
                 };
-                let _ = self.trades.try_send(Trade { symbol: tick.symbol, price: tick.price, time: seen.ts });
+                let counted = counted(tick);
+                let _ = self.trades.try_send(Trade { symbol: tick.symbol, price: tick.price, time: seen.ts, counted });
                 let mut row = ticker(tick, instrument, seen.ts);
                 self.days.complete(&mut row);
                 row.change_24h_pct = row.reference.and_then(|reference| change_pct(reference, row.price));
@@ -383,6 +384,13 @@ fn split_notice(symbol: Symbol, ratio: Decimal, at: Timestamp, changed: &[Alert]
 }
 
 /// The board's row for an accepted tick, without the change that follows from the day's reference.
+/// What the source of a price counts on and on. Volumes of the last 24 hours are none of these: what was traded a day ago goes out of
+/// them, so that their difference is not what was traded meanwhile. Outside of regular hours a day's volume stands still.
+fn counted(tick: &Tick) -> Option<(FeedId, Price)> {
+    let counts = matches!(tick.source, FeedId::Simulated | FeedId::Yahoo) && tick.session == Session::Regular;
+    tick.day.volume.filter(|_| counts).map(|volume| (tick.source, volume))
+}
+
 fn ticker(tick: &Tick, instrument: &Instrument, as_of: Timestamp) -> Ticker {
     Ticker {
         symbol: tick.symbol,

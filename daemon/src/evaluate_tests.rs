@@ -164,6 +164,7 @@ async fn what_was_missed_fires_late() {
         low: price("98"),
         close: price("99"),
         session: bellwether_core::tick::Session::Regular,
+        volume: None,
     };
     let backfill = Observation::Backfill {
         symbol: symbol(),

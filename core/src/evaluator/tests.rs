@@ -136,7 +136,16 @@ fn minutes(closes: &[i64]) -> Vec<Candle> {
     let candle = |(place, close): (i64, &i64)| {
         let (from, close) = (at(first + 60 * place), Price::new((*close).into()));
         let to = from.plus(Span::from_seconds(60));
-        Candle { from, to, open: close, high: close, low: close, close, session: crate::tick::Session::Regular }
+        Candle {
+            from,
+            to,
+            open: close,
+            high: close,
+            low: close,
+            close,
+            session: crate::tick::Session::Regular,
+            volume: None,
+        }
     };
     (0..).zip(closes).map(candle).collect()
 }

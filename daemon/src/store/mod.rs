@@ -649,15 +649,17 @@ impl Store {
         self.database.read(move |db| candles::asked(db, symbol, length, from, to)).await
     }
 
-    /// The times within `from..to` in which one-minute bars were recorded without a pause of more than `pause`.
+    /// The times within `from..to` in which one-minute bars were recorded without a pause of more than `pause`; with `volumes` only bars
+    /// count that say what was traded.
     pub(crate) async fn recorded_runs(
         &self,
         symbol: Symbol,
         from: Timestamp,
         to: Timestamp,
         pause: Span,
+        volumes: bool,
     ) -> Result<Vec<Stretch>, StoreError> {
-        self.database.read(move |db| candles::runs(db, symbol, from, to, pause)).await
+        self.database.read(move |db| candles::runs(db, symbol, from, to, pause, volumes)).await
     }
 
     /// Forgets what was fetched of an instrument before a split and not after it. Answers how many bars.

@@ -123,7 +123,16 @@ async fn next_due(store: &Store, channel: ChannelName) -> Result<Option<Timestam
 fn bar(second: i64, prices: [&str; 4]) -> Candle {
     let [open, high, low, close] = prices.map(price);
     let from = Timestamp::from_seconds(second);
-    Candle { from, to: from.plus(Span::from_seconds(60)), open, high, low, close, session: Session::Regular }
+    Candle {
+        from,
+        to: from.plus(Span::from_seconds(60)),
+        open,
+        high,
+        low,
+        close,
+        session: Session::Regular,
+        volume: None,
+    }
 }
 
 /// The whole story. `open` opens the one database of the story, again and again.
@@ -414,7 +423,7 @@ async fn charts(store: &Store) {
     let kept = store.fetched(btc, hour, seconds(0), seconds(7_200)).await;
     assert_eq!(kept, Ok(vec![(better, Some(FeedId::Coinbase))]));
     assert_eq!(
-        store.recorded_runs(btc, seconds(0), seconds(9_000), hour).await,
+        store.recorded_runs(btc, seconds(0), seconds(9_000), hour, false).await,
         Ok(vec![(seconds(3_600), seconds(3_660))])
     );
     assert_eq!(store.prune_candles(vec![(hour, seconds(5_000))]).await, Ok(2), "of both instruments");

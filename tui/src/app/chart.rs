@@ -133,6 +133,8 @@ pub(crate) struct ChartView {
     pub(crate) range: usize,
     pub(crate) style: ChartStyle,
     pub(crate) studies: Studies,
+    /// Whether what was traded is shown under the prices.
+    pub(crate) volume: bool,
     /// Halvings of the time shown; below 0, doublings.
     pub(crate) zoom: i8,
     /// How many of the newest bars are hidden at the right.
@@ -154,6 +156,7 @@ impl Default for ChartView {
             range: FIRST_RANGE,
             style: ChartStyle::default(),
             studies: Studies::default(),
+            volume: true,
             zoom: 0,
             back: 0,
             cross: None,
@@ -213,6 +216,7 @@ pub(super) fn merged(bars: &[Candle], length: Span) -> Vec<Candle> {
         match out.last_mut() {
             Some(last) if place(last) == place(bar) => {
                 last.to = bar.to;
+                last.volume = last.volume_with(bar);
                 last.high = last.high.max(bar.high);
                 last.low = last.low.min(bar.low);
                 last.close = bar.close;
@@ -295,6 +299,7 @@ pub(super) fn act(app: &mut App, action: Action) -> bool {
             app.chart.studies = app.chart.studies.next();
             app.toasts.push(Tone::Info, format!("indicators: {}", app.chart.studies.name()), app.now);
         }
+        Action::Volume => app.chart.volume = !app.chart.volume,
         Action::Compare => compare(app),
         Action::NextRange => app.chart.set_range((app.chart.range + 1) % ranges),
         Action::PreviousRange => app.chart.set_range((app.chart.range + ranges - 1) % ranges),

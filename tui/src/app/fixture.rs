@@ -219,6 +219,9 @@ pub(crate) fn walk(last: Price, count: usize, interval: Span) -> Vec<Candle> {
                 low: p(low),
                 close: p(close),
                 session: Session::Regular,
+                volume: Some(Price::new(
+                    ((close - open).abs() / unit * Decimal::from(40)).round_dp(2) + Decimal::from(8),
+                )),
             };
             close = open;
             bar
