@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     clock::Clock,
     history::Days,
-    links::{Batch, Batches, Change, Events, Notice, Notices, Observation, Using},
+    links::{Batch, Batches, Change, Events, Notice, Notices, Observation, Returned, Using},
     metrics::Metrics,
     pulse::Beat,
     record::Trade,
@@ -112,8 +112,8 @@ impl Evaluate {
             tokio::select! {
                 biased;
                 change = changes.recv(), if changing => match change {
-                    Some(Change { change, done }) => {
-                        self.change(&mut told, change, &mut effects.firings).await;
+                    Some(Change { change, returned, done }) => {
+                        self.change(&mut told, change, returned, &mut effects.firings).await;
                         let _ = done.send(());
                     }
                     None => changing = false,
@@ -239,7 +239,13 @@ impl Evaluate {
         }
     }
 
-    async fn change(&mut self, told: &mut Told, change: AlertChange, firings: &mut Vec<Firing>) {
+    async fn change(
+        &mut self,
+        told: &mut Told,
+        change: AlertChange,
+        returned: Option<Box<Returned>>,
+        firings: &mut Vec<Firing>,
+    ) {
         let now = self.clock.now();
         let id = change.id();
         let gone = match &change {
@@ -248,7 +254,15 @@ impl Evaluate {
             }
             _ => None,
         };
-        if !self.evaluator.apply(change, now, firings) {
+        if gone.is_some() && self.evaluator.is_dirty() {
+            // Should it be brought back, it must know all that it knows now.
+            self.record(told, Effects::default()).await;
+        }
+        let applied = match (change, returned) {
+            (AlertChange::Put(alert), Some(returned)) => self.evaluator.bring_back(alert, returned.memory, now),
+            (change, _) => self.evaluator.apply(change, now, firings),
+        };
+        if !applied {
             return;
         }
         if let Some(alert) = self.evaluator.alert(id) {

@@ -79,7 +79,7 @@ impl Rig {
             updated: NOW,
         };
         let (done, told) = tokio::sync::oneshot::channel();
-        self.changes.send(Change { change: AlertChange::Put(alert), done }).await.expect("it lives");
+        self.changes.send(Change { change: AlertChange::Put(alert), returned: None, done }).await.expect("it lives");
         told.await.expect("it answers");
     }
 

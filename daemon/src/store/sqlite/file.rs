@@ -27,6 +27,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_fewer_pages.sql"),
     include_str!("migrations/0008_taken_by.sql"),
     include_str!("migrations/0009_volume.sql"),
+    include_str!("migrations/0010_deleted_alerts.sql"),
 ];
 /// Databases up to this size are checked whole at every start, larger ones after an unclean stop.
 const CHECK_ALWAYS: u64 = 32 << 20;

@@ -30,7 +30,7 @@ use super::{
     format,
     pen::{Pen, Piece, piece, row, width},
 };
-use crate::app::{App, ChartStyle, Link, Plot, RANGES, Screen, Target, Window};
+use crate::app::{App, ChartStyle, Link, Plot, RANGES, Screen, Target, Window, strength};
 
 /// Lines of the strength index's panel, and the least height of a chart that has one.
 const PANEL: (u16, u16) = (5, 16);
@@ -55,7 +55,7 @@ pub(super) fn draw(app: &App, pen: &mut Pen<'_>, area: Rect) {
         return;
     }
     let whole = Rect { x: inner.x + 1, width: inner.width.saturating_sub(axis + 1), height: inner.height - 1, ..inner };
-    let studied = !app.chart.indicators().is_empty() && app.chart.studies.strength(window.length).is_some();
+    let studied = !app.chart.indicators().is_empty() && strength(app.chart.studies, window.length).is_some();
     let panel = if studied && whole.height >= PANEL.1 { PANEL.0 } else { 0 };
     let traded = if other.is_some() { 0 } else { volume::lines(app, &window.bars, whole.height - panel) };
     let plot = Rect { height: whole.height - panel - traded, ..whole };
@@ -135,7 +135,7 @@ fn frame(app: &App, pen: &mut Pen<'_>, area: Rect, symbol: Symbol, window: &Wind
         None => title.push(piece(format!(" {}", format::name(app, symbol)), theme.dim)),
     }
     if app.chart.style != ChartStyle::Candles && area.width >= 70 {
-        title.push(piece(format!(" · {}", app.chart.style.name()), theme.dim));
+        title.push(piece(format!(" · {}", app.chart.style.as_str()), theme.dim));
     }
     if app.chart.zoom != 0 && area.width >= 70 {
         let words = if app.chart.zoom > 0 { "zoomed in" } else { "zoomed out" };
