@@ -381,8 +381,26 @@ impl App {
         // A part of the picture stays filled; older bars come into the rest of it.
         let most = bars.items.len().saturating_sub(merge.saturating_mul((shown / 4).max(1)));
         let step = by.unsigned_abs().saturating_mul(merge);
-        let back = self.chart.back;
+        let back = self.chart.back.min(most);
         self.chart.back = if by < 0 { back.saturating_add(step).min(most) } else { back.saturating_sub(step) };
+    }
+
+    /// Zooms so that the bar under the mouse stays there, as far as there are bars.
+    pub(super) fn zoom_around_pointer(&mut self, by: i8) {
+        let under = self.pointed.and_then(|(column, _)| {
+            let bars = &self.chart.plot.bars;
+            let place = bars.partition_point(|(_, x)| *x <= column).checked_sub(1)?;
+            let right = bars.last()?.1;
+            Some((bars.get(place)?.0, usize::from(right.saturating_sub(column))))
+        });
+        self.chart.zoom_by(by);
+        let (Some((at, columns)), Some(bars)) = (under, self.bars()) else { return };
+        let Some((merge, _, stride)) = measure(&self.chart, &bars.items, self.chart.plot.room) else { return };
+        let place = bars.items.partition_point(|bar| bar.from <= at);
+        let end = place.saturating_add(columns.div_ceil(stride.max(1)).saturating_mul(merge));
+        self.chart.back = bars.items.len().saturating_sub(end);
+        // Not beyond what there is.
+        self.pan(0);
     }
 
     /// Moves the picture with the pointer, from one column of the screen to another: the bar under it stays under it.

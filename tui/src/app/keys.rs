@@ -503,7 +503,7 @@ fn wheel(app: &mut App, target: Option<&Target>, by: isize) {
             app.pane_alert.step(&ids, by);
         }
         Some(Target::Chart) => {
-            app.chart.zoom_by(if by < 0 { 1 } else { -1 });
+            app.zoom_around_pointer(if by < 0 { 1 } else { -1 });
         }
         Some(Target::Pane(Pane::Table) | Target::Row(_)) => {
             app.moved_at = app.now;
