@@ -133,6 +133,13 @@ fn minutely(seed: u64, instrument: &Instrument) -> Option<Decimal> {
     (instrument.class != AssetClass::Fx).then(|| Decimal::from(day) / Decimal::from(DAY))
 }
 
+/// How busy the trade in an instrument is at a time, in per cent: each half hour is another.
+fn busy(seed: u64, at: Timestamp) -> Decimal {
+    let half_hour = u64::try_from(at.as_seconds().div_euclid(1_800)).unwrap_or_default();
+    let per_cent = 25 + Dice(seed ^ half_hour.wrapping_mul(0xff51_afd7_ed55_8ccd)).below(150);
+    Decimal::new(i64::try_from(per_cent).unwrap_or(100), 2)
+}
+
 /// What was traded in a minute: twice the average at most, and more where the price moved far.
 fn traded(average: Decimal, minute: &Minute, restless: i64, dice: &mut Dice) -> Price {
     let usual = Decimal::new(i64::try_from(20 + dice.below(60)).unwrap_or(100), 2);
@@ -168,6 +175,7 @@ pub(crate) fn history(seed: u64, instrument: &Instrument, minutes: u32, now: Tim
     let mut walk = Walk::new(seed, instrument, "before");
     let prices = walk.clone();
     let average = minutely(seed, instrument);
+    let rhythm = Dice::new(seed, &format!("busy {}", instrument.symbol)).0;
     let mut dice = Dice::new(seed, &format!("volumes {}", instrument.symbol));
     let mut to = Timestamp::from_seconds(now.as_seconds().div_euclid(60) * 60);
     let mut candles: Vec<Candle> = backwards(&mut walk, minutes)
@@ -180,7 +188,7 @@ pub(crate) fn history(seed: u64, instrument: &Instrument, minutes: u32, now: Tim
                 low: prices.price_at(minute.low),
                 close: prices.price_at(minute.close),
                 session: Session::Regular,
-                volume: average.map(|average| traded(average, &minute, prices.restless, &mut dice)),
+                volume: average.map(|average| traded(average * busy(rhythm, to), &minute, prices.restless, &mut dice)),
             };
             to = candle.from;
             candle
@@ -218,6 +226,8 @@ struct Stall {
     day: DayStats,
     /// What is traded of it in a minute on average.
     average: Decimal,
+    /// By what its busy times are chosen.
+    rhythm: u64,
     /// The number of its last tick.
     last: u64,
 }
@@ -303,8 +313,9 @@ impl Stall {
         let price = |away| Some(walk.price_at(away));
         let mut day = DayStats { reference: price(open), high: price(high), low: price(low), volume: None };
         let average = minutely(seed, &instrument);
+        let rhythm = Dice::new(seed, &format!("busy {}", instrument.symbol)).0;
         day.volume = average.map(|average| Price::new((average * Decimal::from(DAY)).round()));
-        Self { instrument, walk, day, average: average.unwrap_or_default(), last: 0 }
+        Self { instrument, walk, day, average: average.unwrap_or_default(), rhythm, last: 0 }
     }
 
     fn trade(&mut self, number: u64, passed_ms: i64, now: Timestamp) -> Tick {
@@ -315,6 +326,7 @@ impl Stall {
         self.day.low = self.day.low.map(|low| low.min(price));
         // As much as is traded on average in the time since the last price, by chance half of it or half as much again.
         let share = Decimal::new(i64::try_from(250 + self.walk.dice.below(500)).unwrap_or(500), 3) * Decimal::TWO;
+        let share = share * busy(self.rhythm, now);
         let size = (self.average * Decimal::from(passed_ms) / Decimal::from(60_000) * share).round_dp(2);
         self.day.volume = self.day.volume.map(|volume| Price::new(volume.decimal() + size));
         Tick {

@@ -55,8 +55,8 @@ const WIDEST: usize = 4;
 /// From so many columns on there is a gap between candles.
 const ROOMY: u16 = 30;
 /// How long a bar may be that is put together, in minutes: what people expect on an axis.
-const LENGTHS: [i64; 20] =
-    [1, 2, 3, 5, 10, 15, 30, 60, 120, 180, 240, 360, 480, 720, 1_440, 2_880, 4_320, 10_080, 20_160, 40_320];
+const LENGTHS: [i64; 23] =
+    [1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720, 1_440, 2_880, 4_320, 10_080, 20_160, 40_320];
 /// How many bars ahead of the left edge older ones are asked for.
 const AHEAD: usize = 60;
 

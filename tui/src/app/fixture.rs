@@ -294,7 +294,7 @@ fn ordinary_day() -> App {
     );
     for ticker in tickers() {
         for interval in super::INTERVALS {
-            app.market.set_bars(ticker.symbol, interval, Ok(walk(ticker.price, 288, interval)));
+            app.market.set_bars(ticker.symbol, interval, Ok(walk(ticker.price, 500, interval)));
         }
         let day = walk(ticker.price, 48, Span::from_seconds(1_800));
         app.market.set_spark(ticker.symbol, day.into_iter().map(|c| c.close).collect());
