@@ -35,6 +35,8 @@ mod watchlist;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod mouse_tests;
+#[cfg(test)]
 mod tests;
 
 use bellwether_core::text;
