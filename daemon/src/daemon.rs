@@ -916,7 +916,9 @@ fn thinned(bars: &[Candle]) -> Vec<Candle> {
         let (first, last) = (five.first()?, five.last()?);
         let high = five.iter().map(|b| b.high).max()?;
         let low = five.iter().map(|b| b.low).min()?;
-        Some(Candle { open: first.open, high, low, close: last.close, ..first.clone() })
+        let volume =
+            five[1..].iter().fold(first.clone(), |sum, bar| Candle { volume: sum.volume_with(bar), ..sum }).volume;
+        Some(Candle { open: first.open, high, low, close: last.close, volume, ..first.clone() })
     });
     coarse.chain(bars[fine..].iter().cloned()).collect()
 }

@@ -158,7 +158,7 @@ impl Soak<'_> {
         tick.exchange_time = Some(at);
         let admission = self.evaluator.on_tick(&tick, &mut self.firings);
         assert!(matches!(admission, Admission::Accepted), "{tick:?}: {admission:?}");
-        self.bars.add(Trade { symbol: instrument.symbol, price, time: at });
+        self.bars.add(Trade { symbol: instrument.symbol, price, time: at, counted: None });
     }
 
     /// Puts everything on record, as the roles do.

@@ -155,11 +155,17 @@ pub enum Command {
         #[arg(required = true, add = ArgValueCompleter::new(completing::alerts))]
         ids: Vec<String>,
     },
-    /// Delete alerts
+    /// Delete alerts; for a day `bellwether undelete` brings them back
     #[command(after_help = "Examples:\n  bellwether rm a17 a18")]
     Rm {
         /// The alerts, such as a17
         #[arg(required = true, add = ArgValueCompleter::new(completing::alerts))]
+        ids: Vec<String>,
+    },
+    /// Bring deleted alerts back as they were, within a day
+    Undelete {
+        /// The alerts, such as a17
+        #[arg(required = true)]
         ids: Vec<String>,
     },
     /// Print current prices

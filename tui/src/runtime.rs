@@ -357,14 +357,9 @@ impl Loop {
                 Reply::Acknowledged(ids, refused)
             }),
             Effect::Delete(id) => self.call(move |api| async move { Reply::Deleted(id, api.delete_alert(id).await) }),
-            Effect::Restore(id, line, paused) => self.call(move |api| async move {
-                let mut answer = api.create_alert(&line).await;
-                if paused && let Ok(new) = &answer {
-                    let patch = AlertPatch { paused: Some(true), ..AlertPatch::default() };
-                    answer = api.patch_alert(new.alert.id, &patch).await;
-                }
-                Reply::Restored(id, answer)
-            }),
+            Effect::Restore(id) => {
+                self.call(move |api| async move { Reply::Restored(id, api.restore_alert(id).await) });
+            }
             // The others are carried out where the terminal is.
             _ => {}
         }

@@ -87,6 +87,7 @@ pub(super) fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
         .routes(routes!(alerts::list, alerts::create))
         .routes(routes!(import::import))
         .routes(routes!(alerts::read, alerts::update, alerts::delete))
+        .routes(routes!(alerts::restore))
         .routes(routes!(events::of_alert))
         .routes(routes!(events::all))
         .routes(routes!(events::deliveries))
@@ -221,6 +222,7 @@ mod tests {
             ("/alerts", "get post"),
             ("/alerts/{id}", "get patch delete"),
             ("/alerts/{id}/events", "get"),
+            ("/alerts/{id}/restore", "post"),
             ("/events", "get"),
             ("/deliveries", "get"),
             ("/deliveries/{id}/retry", "post"),

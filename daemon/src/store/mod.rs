@@ -20,7 +20,7 @@ use bellwether_core::{
     alert::{Alert, AlertId, UserId},
     condition::{ChannelName, Rule},
     delivery::{Delivery, DeliveryId, DeliveryState, DueDelivery, Waits, group::Grouping},
-    evaluator::Cut,
+    evaluator::{AlertMemory, Cut},
     event::Ticker,
     firing::{Firing, FiringId},
     instrument::{FeedId, Instrument, Symbol},
@@ -87,6 +87,15 @@ pub(crate) struct NewWish {
     pub(crate) paused: bool,
     /// Silent until then.
     pub(crate) snoozed_until: Option<Timestamp>,
+}
+
+/// What became of bringing a deleted alert back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Restored {
+    /// It stands: nothing was changed.
+    Standing(Alert),
+    /// It stands again, one version on, with what the evaluator remembered of it.
+    Back(Alert, Option<Box<AlertMemory>>),
 }
 
 /// A change of one alert's wish.
@@ -416,7 +425,8 @@ impl Store {
         self.database.write(Durability::Full, move |db| alerts::edit(db, owner, id, expected, &edits, now)).await
     }
 
-    /// Deletes an alert with its memory; its firings stay, later steps of its deliveries are cancelled. The answer is the alert at its end, one version on.
+    /// Deletes an alert, which can be brought back for a day; its firings stay, later steps of its deliveries are cancelled. The answer
+    /// is the alert at its end, one version on.
     pub(crate) async fn delete_alert(
         &self,
         owner: UserId,
@@ -425,6 +435,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<Alert, StoreError> {
         self.database.write(Durability::Full, move |db| alerts::delete(db, owner, id, expected, now)).await
+    }
+
+    /// Brings a deleted alert of this owner back, one version on. What the deletion cancelled stays cancelled.
+    pub(crate) async fn restore_alert(
+        &self,
+        owner: UserId,
+        id: AlertId,
+        now: Timestamp,
+    ) -> Result<Restored, StoreError> {
+        self.database.write(Durability::Full, move |db| alerts::restore(db, owner, id, now)).await
     }
 
     /// One alert of this owner.
@@ -727,15 +747,17 @@ impl Store {
         self.database.read(move |db| candles::asked(db, symbol, length, from, to)).await
     }
 
-    /// The times within `from..to` in which one-minute bars were recorded without a pause of more than `pause`.
+    /// The times within `from..to` in which one-minute bars were recorded without a pause of more than `pause`; with `volumes` only bars
+    /// count that say what was traded.
     pub(crate) async fn recorded_runs(
         &self,
         symbol: Symbol,
         from: Timestamp,
         to: Timestamp,
         pause: Span,
+        volumes: bool,
     ) -> Result<Vec<Stretch>, StoreError> {
-        self.database.read(move |db| candles::runs(db, symbol, from, to, pause)).await
+        self.database.read(move |db| candles::runs(db, symbol, from, to, pause, volumes)).await
     }
 
     /// Forgets what was fetched of an instrument before a split and not after it. Answers how many bars.

@@ -73,7 +73,7 @@ pub(crate) enum Reply {
     Acknowledged(Vec<AlertId>, Option<(AlertId, ApiError)>),
     /// An alert was deleted.
     Deleted(AlertId, Result<(), ApiError>),
-    /// A deleted alert was made anew.
+    /// A deleted alert was brought back.
     Restored(AlertId, Result<AlertAnswer, ApiError>),
     /// What the providers know under a name.
     Searched(String, Result<SearchAnswer, ApiError>),
@@ -120,8 +120,8 @@ pub(crate) enum Effect {
     Acknowledge(Vec<AlertId>),
     /// Delete an alert.
     Delete(AlertId),
-    /// Make a deleted alert anew, paused if it was.
-    Restore(AlertId, String, bool),
+    /// Bring a deleted alert back.
+    Restore(AlertId),
     /// Ask the providers for instruments of this name.
     Search(String),
     /// Add an instrument.

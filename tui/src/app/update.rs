@@ -270,6 +270,9 @@ fn on_firing(app: &mut App, firing: &Firing) -> Vec<Effect> {
 }
 
 fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
+    if matches!(reply, Reply::SettingsSaved(_)) {
+        app.saving = app.saving.saturating_sub(1);
+    }
     match reply {
         Reply::Sparklines(Ok(prices)) => {
             for price in prices {
@@ -362,7 +365,7 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
             Ok(new) => {
                 app.pane_alert.put(new.alert.id);
                 app.alert.put(new.alert.id);
-                app.toasts.push(Tone::Info, format!("{id} is back, as {}", new.alert.id), app.now);
+                app.toasts.push(Tone::Info, format!("{id} is back as it was"), app.now);
             }
             Err(error) => trouble(app, &format!("{id} was not brought back"), &error),
         },
@@ -475,8 +478,8 @@ pub(super) fn open_edit(app: &mut App, id: AlertId) {
 /// Deletes an alert, and remembers it for [`UNDO`].
 pub(super) fn delete(app: &mut App, id: AlertId) -> Vec<Effect> {
     let Some(row) = app.board.alert(id) else { return Vec::new() };
-    let (expr, paused) = (row.alert.rule.to_string(), row.alert.paused);
-    app.undo = Some(Undo { id, expr, done: Done::Deleted { paused }, until: app.now.plus(UNDO) });
+    let expr = row.alert.rule.to_string();
+    app.undo = Some(Undo { id, expr, done: Done::Deleted, until: app.now.plus(UNDO) });
     vec![Effect::Delete(id)]
 }
 
@@ -489,7 +492,7 @@ pub(super) fn remember_edit(app: &mut App, id: AlertId, before: String) {
 pub(super) fn undo(app: &mut App) -> Vec<Effect> {
     if let Some(undo) = app.undo.take() {
         return vec![match undo.done {
-            Done::Deleted { paused } => Effect::Restore(undo.id, undo.expr, paused),
+            Done::Deleted => Effect::Restore(undo.id),
             Done::Edited { version } => Effect::Edit(undo.id, version, undo.expr),
         }];
     }

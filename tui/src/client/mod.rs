@@ -169,6 +169,12 @@ impl ApiClient {
         self.send(request).await.map(drop)
     }
 
+    /// Brings a deleted alert back as it was (`POST /alerts/{id}/restore`).
+    pub async fn restore_alert(&self, id: AlertId) -> Result<AlertAnswer, ApiError> {
+        let request = self.request(Method::POST, &["alerts", &id.to_string(), "restore"], &[])?;
+        self.read(self.send(request).await?).await
+    }
+
     /// Current prices (`GET /prices`): of `symbols`, or of all where none is named; with the closes of 24 hours if `sparkline`.
     pub async fn prices(&self, symbols: &[Symbol], sparkline: bool) -> Result<Vec<PriceView>, ApiError> {
         let mut query = Vec::new();

@@ -123,7 +123,22 @@ pub(super) async fn remove(global: &Global, ids: &[String]) -> anyhow::Result<()
         if global.json {
             out::json(&serde_json::json!({"id": id, "deleted": true}))?;
         } else {
-            out::line(&format!("{id} deleted"))?;
+            out::line(&format!("{id} deleted; for a day `bellwether undelete {id}` brings it back"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings each of these back.
+pub(super) async fn undelete(global: &Global, ids: &[String]) -> anyhow::Result<()> {
+    let ids = ids.iter().map(|id| alert_id(id)).collect::<Result<Vec<_>, _>>()?;
+    let client = launch::client(global).await?;
+    for id in ids {
+        let back = client.restore_alert(id).await.map_err(|e| missing(e.into(), id))?;
+        if global.json {
+            out::json(&back)?;
+        } else {
+            out::line(&format!("{id} is back: {}", back.alert.expr))?;
         }
     }
     Ok(())

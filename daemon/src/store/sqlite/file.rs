@@ -26,7 +26,9 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_channels_set.sql"),
     include_str!("migrations/0007_fewer_pages.sql"),
     include_str!("migrations/0008_taken_by.sql"),
-    include_str!("migrations/0010_answers.sql"),
+    include_str!("migrations/0009_volume.sql"),
+    include_str!("migrations/0010_deleted_alerts.sql"),
+    include_str!("migrations/0011_answers.sql"),
 ];
 /// Databases up to this size are checked whole at every start, larger ones after an unclean stop and with each daily backup: a check
 /// takes some seven milliseconds for each MiB.

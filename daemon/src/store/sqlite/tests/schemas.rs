@@ -19,7 +19,7 @@ fn rows(version: usize) -> Vec<String> {
         format!("INSERT INTO alerts VALUES (7, 2, 1, '{rule}', 1, {now}, {now}, {now}, NULL)"),
         format!("INSERT INTO firings VALUES (1, 1, 1, 1, 1, {now}, {now}, {now}, '{fired}')"),
         "INSERT INTO instruments VALUES (1, 'BTC')".to_owned(),
-        "INSERT INTO bars VALUES (1, 30000000, 1, '1', '2', '0.5', '1.5')".to_owned(),
+        "INSERT INTO bars (instrument, minute, session, open, high, low, close) VALUES (1, 30000000, 1, '1', '2', '0.5', '1.5')".to_owned(),
         "UPDATE pulse SET beats = 5".to_owned(),
     ];
     let delivery = if version < 4 {
@@ -30,7 +30,7 @@ fn rows(version: usize) -> Vec<String> {
     rows.push(format!("INSERT INTO deliveries {delivery}, {now}, {now})"));
     let later = [
         (2, format!("INSERT INTO provider_bans VALUES ('binance', 'api.binance.com', {now}, 418, 3, 'said no')")),
-        (3, "INSERT INTO candles VALUES (1, 3600, 1800000000, 1, '1', '2', '0.5', '1.5')".to_owned()),
+        (3, "INSERT INTO candles (instrument, length, start, source, open, high, low, close) VALUES (1, 3600, 1800000000, 1, '1', '2', '0.5', '1.5')".to_owned()),
         (3, "INSERT INTO candles_asked VALUES (1, 3600, 1800000000, 1800003600, 1800003700)".to_owned()),
         (4, "INSERT INTO channel_states VALUES ('email', '{}', NULL)".to_owned()),
         (5, format!("INSERT INTO instruments_added VALUES ('BTC', '{}', {now})", json(added()))),
