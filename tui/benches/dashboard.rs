@@ -235,7 +235,7 @@ async fn busy(rate: u32) {
     let mut taken = Vec::new();
     for n in 0_u64..100 {
         // At no fixed distance from the frames of data.
-        drop(screen.until(Duration::from_millis(100 + (n * 37) % 90), |_| false));
+        screen.rest(Duration::from_millis(100 + (n * 37) % 90));
         let pressed = screen.types(b"?");
         taken.push(screen.shows(help).saturating_duration_since(pressed));
         screen.types(b"\x1b");
