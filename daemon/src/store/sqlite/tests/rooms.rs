@@ -80,6 +80,7 @@ fn many_bars() -> Fetched {
         high: price("60001.12345678"),
         low: price("59999.12345678"),
         close: price("60000.12345678"),
+        volume: None,
         session: Session::Regular,
     };
     let candles = (0..40_000).map(candle).collect();
