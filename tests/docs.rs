@@ -1,13 +1,18 @@
 //! The documents are true as far as a machine can tell: every page is in the book, every link leads somewhere, every configuration is taken, every
-//! command line and every alert is understood.
+//! command line and every alert is understood, every message that is quoted is said, and the first pages lead to an alert.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
 };
 
+use axum::Router;
 use bellwether_core::{
     catalog::Catalog,
     condition::ChannelName,
@@ -17,8 +22,9 @@ use bellwether_core::{
 };
 use bellwether_tui::cli::{Cli, Command, flags_first};
 use clap::Parser as _;
+use tokio::net::TcpListener;
 
-use crate::harness::root;
+use crate::harness::{Exchange, Lab, Settings, eventually, root};
 
 /// All pages that people read: those of `docs/`, and beside the sources.
 fn pages() -> BTreeMap<PathBuf, String> {
@@ -278,4 +284,149 @@ fn every_alert_that_is_shown_is_understood() {
         }
     }
     assert!(looked > 20, "{looked} were found");
+}
+
+/// Everything the program can say: its sources as one line of words, with what it fills in as `…`.
+fn says() -> String {
+    let mut text = String::new();
+    let mut folders = ["core/src", "daemon/src", "tui/src"].map(|folder| root().join(folder)).to_vec();
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                text.push_str(&fs::read_to_string(&path).expect("text"));
+            }
+        }
+    }
+    // A long sentence goes on in the next line.
+    let lines = text.split("\\\n").map(str::trim_start).collect::<String>();
+    let mut said = String::with_capacity(lines.len());
+    let mut rest = lines.replace("\\\"", "\"");
+    while let Some((before, after)) = rest.split_once('{') {
+        said.push_str(before);
+        // A block of code is no placeholder.
+        let end = after.find('}').filter(|end| *end < 60 && !after[..*end].contains(['\n', ';']));
+        said.push_str(if end.is_some() { "…" } else { "{" });
+        rest = end.map_or(after, |end| &after[end + 1..]).to_owned();
+    }
+    said + &rest
+}
+
+/// What stays of a message when that is left out which differs each time.
+fn fixed_parts(message: &str) -> Vec<String> {
+    let words = message.split(' ').map(|word| {
+        let name = word.trim_matches([':', ',', '.', ';', '(', ')', '?']);
+        let differs = [
+            "X",
+            "Y",
+            "x",
+            "PID",
+            "a3",
+            "AAPL",
+            "10s",
+            "8000",
+            "BTC-USD",
+            "SMTP_PORT",
+            "226",
+            "/daemon.json",
+            "GBp",
+            "GBP",
+        ]
+        .contains(&name)
+            || name.contains(".x.")
+            || name.starts_with("feeds.")
+            || name.starts_with("channels.");
+        if differs { word.replace(name, "…") } else { word.to_owned() }
+    });
+    let message = words.collect::<Vec<_>>().join(" ");
+    let parts =
+        message.split('…').map(|part| part.trim_matches([' ', ':', ';', ',', '.', '(', ')', '"', '\'']).to_owned());
+    parts.filter(|part| part.len() > 3 && !part.starts_with('/')).collect()
+}
+
+/// What others say, which we pass on.
+const OTHERS: [&str; 7] =
+    ["Connection refused", "timed out", "dns error", "closed", "404 Not Found", "410 Gone", "400 216"];
+
+#[test]
+fn what_the_troubleshooting_page_quotes_is_said_by_the_program() {
+    let page = fs::read_to_string(root().join("docs/troubleshooting.md")).expect("text");
+    let said = says();
+    let (mut looked, mut wrong) = (0, Vec::new());
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let cell = row.trim_matches(['|', ' ']).split(" | ").next().unwrap_or_default();
+        for quote in cell.split('`').skip(1).step_by(2) {
+            // The state and the channel before a delivery's answer.
+            let states = [" retry: ", " dead: ", " unknown: "];
+            let answer =
+                states.into_iter().find_map(|state| quote.split_once(state)).map_or(quote, |(_, answer)| answer);
+            for part in fixed_parts(answer.strip_prefix("dead: ").unwrap_or(answer)) {
+                looked += 1;
+                // One sentence may be put together from several.
+                let pieces = || part.split(": ").flat_map(|piece| piece.split(", "));
+                let is_said = said.contains(&part) || pieces().all(|piece| said.contains(piece));
+                if !is_said && !OTHERS.iter().any(|others| part.contains(others)) {
+                    wrong.push(format!("{quote}: {part:?}"));
+                }
+            }
+        }
+    }
+    assert!(looked > 90, "{looked} were found");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The blocks of this kind on a page.
+fn on_page(page: &str, kind: &str) -> Vec<Block> {
+    let found = blocks().into_iter().filter(|block| block.kind == kind && block.place.starts_with(page));
+    found.collect()
+}
+
+/// A server that takes what the ntfy app would show, and its address.
+async fn phone(messages: Arc<AtomicUsize>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let take = async move |message: String| {
+        assert!(message.contains("a-topic-that-nobody-guesses"), "{message}");
+        messages.fetch_add(1, SeqCst);
+        "{}"
+    };
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(take)).await });
+    format!("http://{address}")
+}
+
+/// The pages that a newcomer follows word by word are followed here, with an exchange and a phone of our own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_follows_the_first_pages_word_by_word_gets_to_an_alert() {
+    for page in ["README.md", "docs/first-alert.md"] {
+        let exchange = Exchange::start().await;
+        let messages = Arc::new(AtomicUsize::new(0));
+        let phone = phone(Arc::clone(&messages)).await;
+        let settings = on_page(page, "toml");
+        let settings = settings.first().expect("the phone's settings").lines.join("\n");
+        let settings = settings.replace("https://ntfy.sh", &phone).replace("\"desktop\", ", "");
+        let lab = Lab::new();
+        lab.configure(&format!("{settings}\n{}", Settings::quiet().coinbase(&exchange)));
+        let daemon = lab.daemon().await;
+        let mut ran = Vec::new();
+        for block in on_page(page, "sh") {
+            for words in block.lines.iter().flat_map(|line| commands(line)) {
+                let verb = words.get(1).map_or("", String::as_str);
+                // These want a terminal or systemd, and have journeys of their own; the daemon runs already.
+                if ["", "demo", "daemon", "init", "service", "doctor"].contains(&verb) {
+                    continue;
+                }
+                let said = lab.run(&words[1..]).await;
+                assert_eq!(said.code, Some(0), "{}: {words:?}: {said:#?}", block.place);
+                ran.push(verb.to_owned());
+            }
+        }
+        for verb in ["add", "config", "notify"] {
+            assert!(ran.iter().any(|ran| ran == verb), "{page} does not show `bellwether {verb}`: {ran:?}");
+        }
+        eventually("the test message on the phone", async || (messages.load(SeqCst) > 0).then_some(())).await;
+        let alerts = daemon.api().get("/alerts").await.done()["items"].clone();
+        assert!(alerts.as_array().is_some_and(|alerts| !alerts.is_empty()), "{page}: {alerts}");
+        daemon.stop().await;
+    }
 }

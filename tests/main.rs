@@ -18,6 +18,7 @@ mod scenarios;
 mod service;
 mod shell;
 mod supply;
+mod upgrade;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -106,3 +106,48 @@ async fn without_systemd_it_is_said_what_to_run_instead() {
     command.env("PATH", "/nonexistent");
     assert!(finish(command).await.refused().contains("there is no service"));
 }
+
+/// A daemon to which a service manager hands a socket that listens already.
+fn activated(lab: &Lab, socket: &std::net::TcpListener) -> Starting {
+    let command = lab.command(["daemon"]);
+    let words: Vec<String> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| format!("'{}'", word.display()))
+        .collect();
+    // A shell moves it to where such sockets lie, and names its own process, which becomes the daemon's.
+    let line = format!("exec 3<&0 < /dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec {}", words.join(" "));
+    let mut shell = lab.program(std::path::Path::new("/bin/sh"), ["-c", &line]);
+    shell.stdin(std::os::fd::OwnedFd::from(socket.try_clone().expect("a socket")));
+    Starting::spawn(shell, &lab.data())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_of_the_service_manager_is_listened_on_and_outlives_the_daemon() {
+    let lab = Lab::with(&Settings::quiet().with("server", "listen = \"127.0.0.1:1\""));
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", socket.local_addr().expect("an address"));
+    let mut daemon = activated(&lab, &socket).ready().await;
+    assert_eq!(daemon.address(), address, "not on the socket that it was given");
+    daemon.api().alert("BTC > 60k").await;
+    daemon.reload().await;
+    assert_eq!(daemon.address(), address, "after a reload");
+    daemon.stop().await;
+
+    // Nobody is there, and yet nobody is refused: the question waits for the next one.
+    let asking = tokio::spawn({
+        let health = format!("{address}/health/ready");
+        async move { crate::harness::api::client().get(health).send().await.expect("an answer").status().as_u16() }
+    });
+    let daemon = activated(&lab, &socket).ready().await;
+    assert_eq!(asking.await.expect("asked"), 200);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_others_can_reach_must_be_meant() {
+    let lab = Lab::with(&Settings::quiet());
+    let socket = std::net::TcpListener::bind("0.0.0.0:0").expect("a port");
+    let (status, log) = activated(&lab, &socket).ended().await;
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("others can reach the socket") && log.contains("server.listen"), "{log}");
+}

@@ -88,4 +88,14 @@ pub struct Candle {
     /// The part of the trading day.
     #[serde(default)]
     pub session: Session,
+    /// How much of the instrument was traded, in its units; nothing where that is not known, which is not 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<Price>,
+}
+
+impl Candle {
+    /// What was traded in this bar and another one together; nothing where one of them does not say.
+    pub fn volume_with(&self, other: &Self) -> Option<Price> {
+        self.volume?.decimal().checked_add(other.volume?.decimal()).map(Price::new)
+    }
 }

@@ -300,11 +300,22 @@ impl Serialize for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text == "0s" {
-            return Ok(Self::ZERO);
+        /// So that a number without a unit is told what was expected in its place.
+        struct Words;
+
+        impl serde::de::Visitor<'_> for Words {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as \"90s\", \"15m\" or \"1h30m\"")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+                if text == "0s" { Ok(Span::ZERO) } else { text.parse().map_err(E::custom) }
+            }
         }
-        text.parse().map_err(D::Error::custom)
+
+        deserializer.deserialize_str(Words)
     }
 }
 

@@ -305,7 +305,7 @@ impl World {
         let prices = [&event["o"], &event["h"], &event["l"], &event["c"]].map(price_of);
         let [Some(open), Some(high), Some(low), Some(close)] = prices else { return Ok(None) };
         let (from, to) = (self.time(&event["from"])?, self.time(&event["to"])?);
-        Ok(Some(Candle { from, to, open, high, low, close, session: session_of(event)? }))
+        Ok(Some(Candle { from, to, open, high, low, close, session: session_of(event)?, volume: None }))
     }
 
     fn time(&self, seconds: &Value) -> Result<Timestamp, String> {

@@ -1,20 +1,19 @@
 //! The only place that asks the time. Roles get a [`Clock`]; tests get one that stands still until told otherwise.
 //!
 //! Wall time at the start plus monotonic time, set forward whenever the wall clock is ahead of that, never back
-//! (docs/alerts.md, B16.3). Monotonic time stands still while the machine is suspended, and so do all timers of this process;
-//! [`watch_jumps`] notices, and whoever holds a connection opened before lets go of it.
+//! (docs/alerts.md, B16.3), but where the parts are started anew because the sources agree with a clock that was set back.
+//! Monotonic time stands still while the machine is suspended, and so do all timers of this process; [`watch_jumps`]
+//! notices, and whoever holds a connection opened before lets go of it.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-#[cfg(test)]
-use bellwether_core::time::Span;
-use bellwether_core::time::Timestamp;
+use bellwether_core::time::{Span, Timestamp};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 const LOOK: Duration = Duration::from_secs(2);
 /// From which difference time has jumped.
 const JUMP: i64 = 5_000_000;
+/// How far ahead of the system's clock is no matter.
+const LEAD: Span = Span::from_seconds(30);
 /// From which delay of a look the process must have been stopped.
 const STOPPED: i64 = 30_000_000;
 
@@ -32,18 +33,30 @@ pub(crate) struct Clock {
     base: Arc<AtomicI64>,
     origin: Instant,
     by_hand: bool,
+    /// Whether the system's clock is known to be right where it shows less.
+    trusts: Arc<AtomicBool>,
 }
 
 impl Clock {
     /// The system's wall clock; where that is set back, time goes on from where it was.
     pub(crate) fn system() -> Self {
-        Self { base: Arc::new(AtomicI64::new(i64::MIN)), origin: Instant::now(), by_hand: false }
+        Self {
+            base: Arc::new(AtomicI64::new(i64::MIN)),
+            origin: Instant::now(),
+            by_hand: false,
+            trusts: Arc::default(),
+        }
     }
 
     /// A clock that shows `at` until it is [moved](Self::advance).
     #[cfg(test)]
     pub(crate) fn by_hand(at: Timestamp) -> Self {
-        Self { base: Arc::new(AtomicI64::new(at.as_micros())), origin: Instant::now(), by_hand: true }
+        Self {
+            base: Arc::new(AtomicI64::new(at.as_micros())),
+            origin: Instant::now(),
+            by_hand: true,
+            trusts: Arc::default(),
+        }
     }
 
     /// The present.
@@ -55,6 +68,28 @@ impl Clock {
         let base = wall() - steady;
         let before = self.base.fetch_max(base, Ordering::SeqCst);
         Timestamp::from_micros(base.max(before) + steady)
+    }
+
+    /// How far it is ahead of the system's clock, because that was set back.
+    pub(crate) fn lead(&self) -> Span {
+        if self.by_hand { Span::ZERO } else { self.now().since(Timestamp::from_micros(wall())) }
+    }
+
+    /// Says that the system's clock is right, although it shows less: [`follow`](Self::follow) will.
+    pub(crate) fn trust_the_system(&self) {
+        self.trusts.store(true, Ordering::SeqCst);
+    }
+
+    /// Shows the system's time again, also where that is earlier, if it was [said](Self::trust_the_system) to be right. Only while nobody
+    /// compares two of its times: between the parts that stop and those that are started.
+    pub(crate) fn follow(&self) {
+        if self.trusts.swap(false, Ordering::SeqCst) && !self.by_hand && self.lead() > LEAD {
+            tracing::warn!(
+                "the clock was set back by {}, to the time of the sources: that is the time from now on",
+                self.lead()
+            );
+            self.base.store(wall() - micros(self.origin.elapsed()), Ordering::SeqCst);
+        }
     }
 
     /// Moves a clock by hand forward; the system's clock stays as it is.
@@ -133,6 +168,27 @@ mod tests {
             std::hint::spin_loop();
         }
         assert!(clock.now() > first);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_follows_the_systems_when_it_is_told_to() {
+        let clock = Clock::system();
+        clock.now();
+        clock.base.fetch_add(3_600_000_000, Ordering::SeqCst);
+        assert!(clock.lead() > Span::from_seconds(3_590), "{}", clock.lead());
+        let before = clock.now();
+        clock.follow();
+        assert!(clock.now() >= before, "the system's clock may be the wrong one");
+        clock.trust_the_system();
+        clock.follow();
+        assert!(clock.now() < before && clock.lead() < LEAD);
+        let small = Clock::system();
+        small.now();
+        small.base.fetch_add(10_000_000, Ordering::SeqCst);
+        let before = small.now();
+        small.trust_the_system();
+        small.follow();
+        assert!(small.now() >= before, "some seconds are no reason to go back");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!  gateway ───────── changes ─────────────▲ │                │               │
 //!     ▲                                     └──── events ────┴──── events ───┘
 //!     └──────────────── hub ◀───────────────────────┘
-//!                        └──▶ record (bars, last prices)
+//!                        └──▶ record (bars, last prices); retention removes what is too old
 //! ```
 //!
 //! Start: configuration checked, data folder taken, store open, evaluator loaded, hub, notify (which takes up waiting
@@ -62,6 +62,7 @@ use crate::{
     pulse::{self, Beat, Pulse},
     record,
     recording::Recording,
+    retention::{self, Keep},
     search::Search,
     store::Store,
 };
@@ -91,6 +92,9 @@ pub struct Options {
     pub runtime: PathBuf,
     /// Where to listen if the configuration does not say and it is free: where the daemon was before a reload.
     pub prefer: Option<SocketAddr>,
+    /// A socket that listens already at the address of the configuration, where the service manager has opened it (`sd_listen_fds(3)`).
+    /// It stays open while the roles are started anew: who connects meanwhile waits instead of being refused.
+    pub socket: Option<Arc<std::net::TcpListener>>,
 }
 
 /// The daemon as a library.
@@ -150,8 +154,12 @@ impl std::fmt::Debug for Entrance {
 }
 
 impl Entrance {
-    async fn open(server: &config::Server, prefer: Option<SocketAddr>) -> anyhow::Result<Self> {
-        let (door, inner) = doors(server, prefer).await?;
+    async fn open(
+        server: &config::Server,
+        prefer: Option<SocketAddr>,
+        socket: Option<&std::net::TcpListener>,
+    ) -> anyhow::Result<Self> {
+        let (door, inner) = doors(server, prefer, socket).await?;
         let doors = [Some(door), inner].into_iter().flatten().map(Arc::new).collect();
         Ok(Self { doors, sessions: gateway::Sessions::new(server.max_websockets) })
     }
@@ -183,7 +191,7 @@ impl Daemon {
         check(&options.config)?;
         // Refuse before anything is opened: one daemon per data folder, and a port that can be had.
         let presence = Presence::take(&options.data, &options.runtime)?;
-        let entrance = Entrance::open(&options.config.server, options.prefer).await?;
+        let entrance = Entrance::open(&options.config.server, options.prefer, options.socket.as_deref()).await?;
         let (clock, metrics) = (Clock::system(), Metrics::new());
         let store = Store::open(&options.data)?;
         let providers = Providers::open(&options.config, &store, &clock).await;
@@ -199,6 +207,7 @@ impl Daemon {
     async fn start_roles(options: Options, entrance: Entrance, kept: Kept) -> anyhow::Result<Running> {
         let Kept { mut presence, store, clock, metrics, notes, mut feeds, left, token } = kept;
         let Options { mut config, data, runtime, .. } = options;
+        clock.follow();
         let started = clock.now();
         let simulated = config.is_simulated();
         let timezone = match &config.user.timezone {
@@ -216,7 +225,7 @@ impl Daemon {
         let recording = config.data.record.as_deref().map(Recording::open).transpose()?;
         let alerts = store.alerts().await?;
         let memory = store.memory().await?;
-        let evaluator = Evaluator::restore(assigned.instruments.iter().cloned(), alerts, memory);
+        let evaluator = Evaluator::restore(assigned.instruments.iter().cloned(), alerts, memory.received_by(started));
         let known = known(&evaluator, &assigned.instruments, simulated);
 
         let (ticks_tx, ticks) = mpsc::channel(TICKS); // full: the feed waits, TCP pushes back
@@ -318,8 +327,15 @@ impl Daemon {
         };
         roles.spawn(async move { ("evaluate", evaluate.run(ticks, changes).await) });
 
-        let recorder = record::run(trades, store.clone(), hub.clone(), clock.clone(), config.data.keep_bars);
+        let recorder = record::run(trades, store.clone(), hub.clone(), clock.clone());
         roles.spawn(async move { ("record", recorder.await) });
+
+        let keep = Keep { bars: config.data.keep_bars, history: config.data.keep_history };
+        let pruning = retention::run(store.clone(), keep, clock.clone(), metrics.clone(), stop.clone());
+        roles.spawn(async move {
+            pruning.await;
+            ("retention", Ok(()))
+        });
 
         let asked = ask_store(store.clone(), pulse.part("store"), stop.clone());
         roles.spawn(async move {
@@ -417,6 +433,7 @@ impl Daemon {
             notices,
             fetch_gap: fetch_gap(history),
             clock: clock.clone(),
+            behind: Arc::clone(&renew),
             metrics: metrics.clone(),
             stop: stop.clone(),
             beat: pulse.part(DESK),
@@ -540,7 +557,7 @@ impl Running {
         } else {
             // An address of its own can be had, or not, before anything is stopped.
             let early = if server.listen.is_some() && server.listen != self.config.server.listen {
-                match Entrance::open(server, wanted.prefer).await {
+                match Entrance::open(server, wanted.prefer, wanted.socket.as_deref()).await {
                     Ok(entrance) => Some(entrance),
                     Err(error) => return Ok((self, Some(error))),
                 }
@@ -555,7 +572,7 @@ impl Running {
         let started = async {
             let entrance = match entrance {
                 Some(entrance) => entrance,
-                None => Entrance::open(&wanted.config.server, wanted.prefer).await?,
+                None => Entrance::open(&wanted.config.server, wanted.prefer, wanted.socket.as_deref()).await?,
             };
             Daemon::start_roles(wanted, entrance, kept).await
         };
@@ -660,10 +677,14 @@ fn unexpected(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::Joi
 async fn doors(
     server: &config::Server,
     prefer: Option<SocketAddr>,
+    socket: Option<&std::net::TcpListener>,
 ) -> anyhow::Result<(gateway::Door, Option<gateway::Door>)> {
     let foreign = server.tls.is_some() || server.listen.is_some_and(|at| !at.ip().is_loopback());
     // Where a door of its own is for this machine, that is the one to be found again.
-    let listener = listen(server.listen, prefer.filter(|_| !foreign)).await?;
+    let listener = match socket {
+        Some(socket) => handed(socket).context("the socket of the service manager cannot be used")?,
+        None => listen(server.listen, prefer.filter(|_| !foreign)).await?,
+    };
     let tls = match &server.tls {
         Some(tls) => {
             if let Some(key) = gateway::open_key(tls) {
@@ -679,6 +700,13 @@ async fn doors(
         tracing::info!(address = %at, tls = door.tls.is_some(), "open to others");
     }
     Ok((door, inner))
+}
+
+/// A listener on a socket that somebody else has opened, and keeps.
+fn handed(socket: &std::net::TcpListener) -> std::io::Result<TcpListener> {
+    let socket = socket.try_clone()?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
 }
 
 /// Binds the address of the configuration, or port 8000 on this machine, or a free port when that one is taken.
@@ -888,7 +916,9 @@ fn thinned(bars: &[Candle]) -> Vec<Candle> {
         let (first, last) = (five.first()?, five.last()?);
         let high = five.iter().map(|b| b.high).max()?;
         let low = five.iter().map(|b| b.low).min()?;
-        Some(Candle { open: first.open, high, low, close: last.close, ..first.clone() })
+        let volume =
+            five[1..].iter().fold(first.clone(), |sum, bar| Candle { volume: sum.volume_with(bar), ..sum }).volume;
+        Some(Candle { open: first.open, high, low, close: last.close, volume, ..first.clone() })
     });
     coarse.chain(bars[fine..].iter().cloned()).collect()
 }

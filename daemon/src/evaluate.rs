@@ -16,9 +16,9 @@ use bellwether_core::{
     evaluator::{Admission, Evaluator},
     event::{AlertRow, Event, Ticker},
     firing::Firing,
-    instrument::{Instrument, Symbol},
+    instrument::{FeedId, Instrument, Symbol},
     price::Price,
-    tick::{Candle, Tick},
+    tick::{Candle, Session, Tick},
     time::{Span, Timestamp},
 };
 use rust_decimal::Decimal;
@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     clock::Clock,
     history::Days,
-    links::{Batch, Batches, Change, Events, Notice, Notices, Observation, Using},
+    links::{Batch, Batches, Change, Events, Notice, Notices, Observation, Returned, Using},
     metrics::Metrics,
     pulse::Beat,
     record::Trade,
@@ -112,8 +112,8 @@ impl Evaluate {
             tokio::select! {
                 biased;
                 change = changes.recv(), if changing => match change {
-                    Some(Change { change, done }) => {
-                        self.change(&mut told, change, &mut effects.firings).await;
+                    Some(Change { change, returned, done }) => {
+                        self.change(&mut told, change, returned, &mut effects.firings).await;
                         let _ = done.send(());
                     }
                     None => changing = false,
@@ -202,7 +202,7 @@ impl Evaluate {
     fn traded(&self, symbol: Symbol, candle: &Candle) {
         // The end of a candle belongs to no later minute than its beginning.
         let time = candle.to.minus(Span::from_millis(1));
-        let _ = self.trades.try_send(Trade { symbol, price: candle.close, time });
+        let _ = self.trades.try_send(Trade { symbol, price: candle.close, time, counted: None });
     }
 
     /// Another feed is in use from now on: what depends on it changes with it.
@@ -227,7 +227,8 @@ impl Evaluate {
                 else {
                     return;
                 };
-                let _ = self.trades.try_send(Trade { symbol: tick.symbol, price: tick.price, time: seen.ts });
+                let counted = counted(tick);
+                let _ = self.trades.try_send(Trade { symbol: tick.symbol, price: tick.price, time: seen.ts, counted });
                 let mut row = ticker(tick, instrument, seen.ts);
                 self.days.complete(&mut row);
                 row.change_24h_pct = row.reference.and_then(|reference| change_pct(reference, row.price));
@@ -238,7 +239,13 @@ impl Evaluate {
         }
     }
 
-    async fn change(&mut self, told: &mut Told, change: AlertChange, firings: &mut Vec<Firing>) {
+    async fn change(
+        &mut self,
+        told: &mut Told,
+        change: AlertChange,
+        returned: Option<Box<Returned>>,
+        firings: &mut Vec<Firing>,
+    ) {
         let now = self.clock.now();
         let id = change.id();
         let gone = match &change {
@@ -247,7 +254,15 @@ impl Evaluate {
             }
             _ => None,
         };
-        if !self.evaluator.apply(change, now, firings) {
+        if gone.is_some() && self.evaluator.is_dirty() {
+            // Should it be brought back, it must know all that it knows now.
+            self.record(told, Effects::default()).await;
+        }
+        let applied = match (change, returned) {
+            (AlertChange::Put(alert), Some(returned)) => self.evaluator.bring_back(alert, returned.memory, now),
+            (change, _) => self.evaluator.apply(change, now, firings),
+        };
+        if !applied {
             return;
         }
         if let Some(alert) = self.evaluator.alert(id) {
@@ -383,6 +398,13 @@ fn split_notice(symbol: Symbol, ratio: Decimal, at: Timestamp, changed: &[Alert]
 }
 
 /// The board's row for an accepted tick, without the change that follows from the day's reference.
+/// What the source of a price counts on and on. Volumes of the last 24 hours are none of these: what was traded a day ago goes out of
+/// them, so that their difference is not what was traded meanwhile. Outside of regular hours a day's volume stands still.
+fn counted(tick: &Tick) -> Option<(FeedId, Price)> {
+    let counts = matches!(tick.source, FeedId::Simulated | FeedId::Yahoo) && tick.session == Session::Regular;
+    tick.day.volume.filter(|_| counts).map(|volume| (tick.source, volume))
+}
+
 fn ticker(tick: &Tick, instrument: &Instrument, as_of: Timestamp) -> Ticker {
     Ticker {
         symbol: tick.symbol,

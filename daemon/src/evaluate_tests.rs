@@ -79,7 +79,7 @@ impl Rig {
             updated: NOW,
         };
         let (done, told) = tokio::sync::oneshot::channel();
-        self.changes.send(Change { change: AlertChange::Put(alert), done }).await.expect("it lives");
+        self.changes.send(Change { change: AlertChange::Put(alert), returned: None, done }).await.expect("it lives");
         told.await.expect("it answers");
     }
 
@@ -164,6 +164,7 @@ async fn what_was_missed_fires_late() {
         low: price("98"),
         close: price("99"),
         session: bellwether_core::tick::Session::Regular,
+        volume: None,
     };
     let backfill = Observation::Backfill {
         symbol: symbol(),

@@ -42,8 +42,7 @@ pub(crate) async fn run(heart: Heartbeat, stop: CancellationToken) {
         .redirect(Policy::none())
         .timeout(PATIENCE)
         .user_agent(concat!("bellwether/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .unwrap_or_default();
+        .build();
     let mut watch = heart.pulse.watch();
     let mut every = tokio::time::interval(heart.every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -55,7 +54,7 @@ pub(crate) async fn run(heart: Heartbeat, stop: CancellationToken) {
         }
         let said = tokio::select! {
             () = stop.cancelled() => return,
-            said = heart.beat(&client, &mut watch) => said.err(),
+            said = heart.beat(client.as_ref(), &mut watch) => said.err(),
         };
         if said != before {
             if let Some(why) = &said {
@@ -71,7 +70,8 @@ pub(crate) async fn run(heart: Heartbeat, stop: CancellationToken) {
 
 impl Heartbeat {
     /// Calls, unless something does not work; or says what.
-    async fn beat(&self, client: &Client, watch: &mut PulseWatch) -> Result<(), String> {
+    async fn beat(&self, client: Result<&Client, &reqwest::Error>, watch: &mut PulseWatch) -> Result<(), String> {
+        let client = client.map_err(|error| format!("TLS cannot be set up: {error:?}"))?;
         let still = watch.still();
         if !still.is_empty() {
             return Err(format!("{} stands still", still.join(", ")));

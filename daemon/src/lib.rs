@@ -34,12 +34,13 @@ mod record;
 mod recording;
 #[cfg(test)]
 mod restart_tests;
+mod retention;
 mod search;
 mod store;
 
 pub use backup::{back_up, restore};
 pub use daemon::{Daemon, Options, Running, check};
-pub use examine::{channels as examine_channels, database as examine_database, test_channel};
+pub use examine::{budgets, channels as examine_channels, database as examine_database, test_channel};
 pub use presence::PresenceError;
 pub use pulse::{Pulse, PulseWatch};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bellwether_core::{
     alert::{Alert, AlertChange, AlertId},
-    evaluator::Cut,
+    evaluator::{AlertMemory, Cut},
     event::{AlertRow, Event},
     firing::Firing,
     instrument::{FeedId, Instrument, Symbol},
@@ -130,11 +130,21 @@ pub(crate) type Notices = Arc<dyn Fn(Notice) + Send + Sync>;
 
 /// A change of an alert for the evaluator; `done` is answered once it has been taken in.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "a change of an alert is what it is called everywhere")]
 pub(crate) struct Change {
     /// The change, durable already.
     pub(crate) change: AlertChange,
+    /// The change puts a deleted alert back as it was.
+    pub(crate) returned: Option<Box<Returned>>,
     /// Told when the evaluator knows it.
     pub(crate) done: oneshot::Sender<()>,
+}
+
+/// What is on record of a deleted alert that comes back.
+#[derive(Debug)]
+pub(crate) struct Returned {
+    /// What the evaluator remembered of it.
+    pub(crate) memory: Option<AlertMemory>,
 }
 
 /// What the evaluator hands over to be recorded, in one transaction.

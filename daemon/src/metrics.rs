@@ -69,6 +69,23 @@ pub(crate) struct ByChannel {
     channel: String,
 }
 
+/// Label `what`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Removal {
+    what: &'static str,
+}
+
+/// What is removed because it is too old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removed {
+    /// One-minute bars, which became hours.
+    Minutes,
+    /// Hours and fetched bars.
+    Bars,
+    /// Firings with their deliveries.
+    Firings,
+}
+
 /// Labels `version` and `protocol`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Build {
@@ -120,6 +137,9 @@ pub(crate) struct Metrics {
     /// Open WebSocket sessions.
     pub(crate) sessions: Gauge,
     requests: Family<Request, Counter>,
+    removed: Family<Removal, Counter>,
+    database: Gauge,
+    database_free: Gauge,
 }
 
 fn latency(start: f64) -> Histogram {
@@ -151,6 +171,9 @@ impl Metrics {
             queue_age: Family::default(),
             sessions: Gauge::default(),
             requests: Family::default(),
+            removed: Family::default(),
+            database: Gauge::default(),
+            database_free: Gauge::default(),
         };
         metrics.build.get_or_create(&Build::this()).set(1);
         let r = &mut registry;
@@ -193,6 +216,9 @@ impl Metrics {
         r.register("notifier_queue_age_seconds", "Age of the oldest waiting delivery", metrics.queue_age.clone());
         r.register("gateway_websocket_sessions", "Open WebSocket sessions", metrics.sessions.clone());
         r.register("gateway_requests", "Answered HTTP requests", metrics.requests.clone());
+        r.register("recorder_removed", "Rows that were removed because they were too old", metrics.removed.clone());
+        r.register("recorder_database_bytes", "Size of the database, each hour", metrics.database.clone());
+        r.register("recorder_database_free_bytes", "How much of it holds nothing", metrics.database_free.clone());
         Self { registry: Arc::new(registry), ..metrics }
     }
 
@@ -263,6 +289,22 @@ impl Metrics {
         let label = ByChannel { channel: channel.to_string() };
         self.queue_depth.get_or_create(&label).set(depth);
         self.queue_age.get_or_create(&label).set(age);
+    }
+
+    /// So many were removed.
+    pub(crate) fn removed(&self, what: Removed, count: u64) {
+        let what = match what {
+            Removed::Minutes => "minutes",
+            Removed::Bars => "bars",
+            Removed::Firings => "firings",
+        };
+        self.removed.get_or_create(&Removal { what }).inc_by(count);
+    }
+
+    /// The database takes so many bytes, of which so many hold nothing.
+    pub(crate) fn database(&self, bytes: u64, free: u64) {
+        self.database.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.database_free.set(i64::try_from(free).unwrap_or(i64::MAX));
     }
 
     /// A request was answered.

@@ -109,6 +109,7 @@ mod tests {
             low: price,
             close: price,
             session: Session::Regular,
+            volume: None,
         };
         (1..=count).rev().map(bar).collect()
     }

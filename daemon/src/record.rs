@@ -8,30 +8,25 @@ use std::{
 };
 
 use bellwether_core::{
-    instrument::Symbol,
+    instrument::{FeedId, Symbol},
     price::Price,
     tick::{Candle, Session},
     time::{Span, Timestamp},
 };
 use tokio::sync::mpsc;
 
-use crate::{
-    clock::Clock,
-    gateway::Hub,
-    history,
-    store::{Store, StoreError},
-};
+use crate::{clock::Clock, gateway::Hub, store::Store};
 
 /// Evaluate to record. Full: the price is left out of its bar.
 pub(crate) const TRADES: usize = 4_096;
 /// How often bars and last prices are written.
 const FLUSH: Duration = Duration::from_secs(5);
-/// How often old bars are removed, in flushes.
-const PRUNE_EVERY: u32 = 720;
 /// The most bars kept in memory while they cannot be written.
 const MOST_BARS: usize = 50_000;
 
 const MINUTE: i64 = 60_000_000;
+/// What was traded between two prices belongs to the bar of the second, if they are no further apart.
+const LONGEST_COUNT: Span = Span::from_seconds(60);
 
 /// One accepted price.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +37,8 @@ pub(crate) struct Trade {
     pub(crate) price: Price,
     /// When, by the source.
     pub(crate) time: Timestamp,
+    /// How much its source has counted so far, where it counts on and on: who that is, and what was traded until then.
+    pub(crate) counted: Option<(FeedId, Price)>,
 }
 
 /// The bars that changed since they were last written.
@@ -50,12 +47,16 @@ struct Bars {
     open: BTreeMap<(Symbol, Timestamp), Candle>,
     latest: HashMap<Symbol, Timestamp>,
     unwritten: BTreeSet<(Symbol, Timestamp)>,
+    /// What each source had counted at the last price.
+    counts: HashMap<Symbol, (FeedId, Price, Timestamp)>,
 }
 
 impl Bars {
     fn add(&mut self, trade: Trade) {
         let from = Timestamp::from_micros(trade.time.as_micros().div_euclid(MINUTE) * MINUTE);
         let key = (trade.symbol, from);
+        let traded = self.traded(trade);
+        let known = self.open.contains_key(&key);
         let bar = self.open.entry(key).or_insert_with(|| Candle {
             from,
             to: from.plus(Span::from_seconds(60)),
@@ -64,13 +65,31 @@ impl Bars {
             low: trade.price,
             close: trade.price,
             session: Session::Regular,
+            volume: traded,
         });
+        // A bar of which a part is not known has no volume.
+        if known {
+            let sum = |(a, b): (Price, Price)| a.decimal().checked_add(b.decimal()).map(Price::new);
+            bar.volume = bar.volume.zip(traded).and_then(sum);
+        }
         bar.high = bar.high.max(trade.price);
         bar.low = bar.low.min(trade.price);
         bar.close = trade.price;
         self.unwritten.insert(key);
         let latest = self.latest.entry(trade.symbol).or_insert(from);
         *latest = from.max(*latest);
+    }
+
+    /// What was traded since the last price of the instrument: the difference of what its source counted then and now.
+    fn traded(&mut self, trade: Trade) -> Option<Price> {
+        let Some((source, now)) = trade.counted else {
+            self.counts.remove(&trade.symbol);
+            return None;
+        };
+        let (by, before, at) = self.counts.insert(trade.symbol, (source, now, trade.time))?;
+        // Another source, a new day, or a pause that is longer than a bar: nobody knows in which bar it was traded.
+        let goes_on = by == source && before <= now && trade.time.since(at) <= LONGEST_COUNT;
+        now.decimal().checked_sub(before.decimal()).filter(|_| goes_on).map(Price::new)
     }
 
     /// Goes on with a bar that was written before the last stop.
@@ -100,17 +119,10 @@ impl Bars {
 }
 
 /// Records until the evaluator has let go of its end.
-pub(crate) async fn run(
-    mut trades: mpsc::Receiver<Trade>,
-    store: Store,
-    hub: Hub,
-    clock: Clock,
-    keep: Span,
-) -> anyhow::Result<()> {
+pub(crate) async fn run(mut trades: mpsc::Receiver<Trade>, store: Store, hub: Hub, clock: Clock) -> anyhow::Result<()> {
     let mut bars = running_bars(&store, &hub, clock.now()).await;
     let mut flush = tokio::time::interval(FLUSH);
     flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut flushes = 0_u32;
     let mut failing = false;
     loop {
         let open = tokio::select! {
@@ -140,23 +152,10 @@ pub(crate) async fn run(
                 }
             }
         }
-        if flushes.is_multiple_of(PRUNE_EVERY)
-            && let Err(error) = prune(&store, clock.now(), keep).await
-        {
-            tracing::warn!(%error, "old bars cannot be removed");
-        }
-        flushes = flushes.wrapping_add(1);
         if !open {
             return Ok(());
         }
     }
-}
-
-/// Recorded minutes become hours after `keep`; fetched bars go by their length.
-async fn prune(store: &Store, now: Timestamp, keep: Span) -> Result<(), StoreError> {
-    store.prune_bars(now.minus(keep)).await?;
-    let ages = history::KEPT.iter().map(|(length, kept)| (*length, now.minus(*kept)));
-    store.prune_candles(ages.collect()).await.map(drop)
 }
 
 /// The bars of the running minute, as far as they were written before: a restart within a minute must not cut them short.
@@ -185,7 +184,12 @@ mod tests {
         let symbol: Symbol = "BTC".parse().expect("a symbol");
         let mut bars = Bars::default();
         let mut trade = |seconds: i64, price: &str| {
-            bars.add(Trade { symbol, price: price.parse().expect(price), time: Timestamp::from_seconds(seconds) });
+            bars.add(Trade {
+                symbol,
+                price: price.parse().expect(price),
+                time: Timestamp::from_seconds(seconds),
+                counted: None,
+            });
         };
         trade(61, "10");
         trade(70, "12");
@@ -202,10 +206,34 @@ mod tests {
         let mut after = Bars::default();
         after.resume(symbol, written[1].1.clone());
         assert!(after.unwritten().is_empty(), "nothing new has come");
-        bars.add(Trade { symbol, price: "13".parse().expect("13"), time: Timestamp::from_seconds(121) });
+        bars.add(Trade { symbol, price: "13".parse().expect("13"), time: Timestamp::from_seconds(121), counted: None });
         let again = bars.unwritten();
         assert_eq!(again.len(), 1);
         assert_eq!((again[0].1.open.to_string(), again[0].1.high.to_string()), ("11".to_owned(), "13".to_owned()));
+    }
+
+    #[test]
+    fn a_bar_has_the_volume_that_its_source_counted_and_none_where_a_part_is_not_known() {
+        let symbol: Symbol = "AAPL".parse().expect("a symbol");
+        let mut bars = Bars::default();
+        let price: Price = "230".parse().expect("a price");
+        let mut trade = |seconds: i64, count: Option<i64>| {
+            let counted = count.map(|count| (FeedId::Yahoo, Price::new(count.into())));
+            bars.add(Trade { symbol, price, time: Timestamp::from_seconds(seconds), counted });
+        };
+        // The first minute began before anybody counted; the second is whole; in the third a price came without a count;
+        // the fourth goes on from it; the fifth comes after a pause; the sixth begins a new day.
+        let told = [(30, 100), (50, 120), (61, 150), (119, 190), (121, 200)];
+        for (seconds, count) in told {
+            trade(seconds, Some(count));
+        }
+        trade(130, None);
+        for (seconds, count) in [(140, 260), (181, 300), (300, 900), (330, 950), (361, 20)] {
+            trade(seconds, Some(count));
+        }
+        let volumes: Vec<_> = bars.unwritten().into_iter().map(|(_, bar)| bar.volume.map(|v| v.to_string())).collect();
+        let expected = [None, Some("70"), None, Some("40"), None, None];
+        assert_eq!(volumes, expected.map(|v| v.map(str::to_owned)));
     }
 }
 

@@ -278,7 +278,7 @@ async fn play(life: &Life, shadow: &mut Shadow, input: Input, now: Timestamp) {
     };
     shadow.change(change.clone(), now);
     let (done, known) = oneshot::channel();
-    life.changes.send(Change { change, done }).await.expect("evaluate lives");
+    life.changes.send(Change { change, returned: None, done }).await.expect("evaluate lives");
     known.await.expect("taken in");
 }
 

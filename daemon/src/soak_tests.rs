@@ -28,7 +28,11 @@ use bellwether_core::{
 use rust_decimal::Decimal;
 
 use super::*;
-use crate::store::{DATABASE_FILE, Record};
+use crate::{
+    metrics::Metrics,
+    retention::{Keep, prune},
+    store::{DATABASE_FILE, Record},
+};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -46,6 +50,8 @@ struct Play {
     step: i64,
     /// How long minutes are kept, in seconds.
     keep: i64,
+    /// How long firings are kept, in seconds.
+    history: i64,
 }
 
 /// What levels an instrument's alerts have, in hundredths of a hundredth: never a price, which has two decimals.
@@ -116,6 +122,8 @@ struct Soak<'a> {
     bars: Bars,
     fired: HashMap<AlertId, u32>,
     firings: Vec<Firing>,
+    /// Whose firings were recorded when, in that order.
+    recorded: Vec<(AlertId, i64)>,
     rewritten: Vec<Alert>,
 }
 
@@ -150,13 +158,14 @@ impl Soak<'_> {
         tick.exchange_time = Some(at);
         let admission = self.evaluator.on_tick(&tick, &mut self.firings);
         assert!(matches!(admission, Admission::Accepted), "{tick:?}: {admission:?}");
-        self.bars.add(Trade { symbol: instrument.symbol, price, time: at });
+        self.bars.add(Trade { symbol: instrument.symbol, price, time: at, counted: None });
     }
 
     /// Puts everything on record, as the roles do.
     async fn write(&mut self, now: Timestamp) {
         for firing in &self.firings {
             *self.fired.entry(firing.id.alert).or_default() += 1;
+            self.recorded.push((firing.id.alert, now.as_seconds()));
         }
         let record = Record {
             firings: std::mem::take(&mut self.firings),
@@ -199,6 +208,7 @@ async fn soak(play: &Play, folder: &Path) -> String {
         bars: Bars::default(),
         fired: HashMap::new(),
         firings: Vec::new(),
+        recorded: Vec::new(),
         rewritten: Vec::new(),
     };
     let alerts = soak.alerts(Timestamp::from_seconds(play.from)).await;
@@ -207,7 +217,8 @@ async fn soak(play: &Play, folder: &Path) -> String {
     // The step need not divide this: the first price that is later is a new unit's.
     let split = play.from + play.days * DAY / 2;
     let (mut units, mut slept, mut half, mut starts) = (1, false, 0, 0);
-    let keep = Span::from_seconds(play.keep);
+    let keep = Keep { bars: Span::from_seconds(play.keep), history: Span::from_seconds(play.history) };
+    let metrics = Metrics::new();
     let mut at = play.from;
     while at < end {
         let now = Timestamp::from_seconds(at);
@@ -245,13 +256,13 @@ async fn soak(play: &Play, folder: &Path) -> String {
             soak.write(now).await;
         }
         if at % DAY == 0 {
-            prune(&soak.store, now, keep).await.expect("pruned");
+            prune(&soak.store, now, keep, &metrics).await.expect("pruned");
         }
         at += play.step;
     }
     let now = Timestamp::from_seconds(end);
     soak.write(now).await;
-    prune(&soak.store, now, keep).await.expect("pruned");
+    prune(&soak.store, now, keep, &metrics).await.expect("pruned");
 
     let mut total = 0;
     for ((number, kind), id) in &alerts {
@@ -269,27 +280,35 @@ async fn soak(play: &Play, folder: &Path) -> String {
 
     let oldest = (end - play.keep).div_euclid(HOUR) * 60;
     let minutes: usize = expected.iter().map(|seen| seen.minutes.iter().filter(|m| **m >= oldest).count()).sum();
-    let hours: usize = expected
-        .iter()
-        .map(|seen| {
-            let old = seen.minutes.iter().filter(|m| **m < oldest).map(|m| m / 60);
-            old.filter(|hour| hour * HOUR >= end - HOURS_KEPT).collect::<BTreeSet<_>>().len()
-        })
-        .sum();
+    let hours: usize = expected.iter().map(|seen| kept_hours(seen, oldest, end - HOURS_KEPT)).sum();
+    let firings = kept_firings(&soak.recorded, end - play.history);
     let ticks: usize = expected.iter().map(|seen| seen.minutes.len()).sum();
-    assert_eq!(crate::store::rows_on_disk(folder), [minutes, hours, total], "what stays");
+    assert_eq!(crate::store::rows_on_disk(folder), [minutes, hours, firings], "what stays");
     let bytes = std::fs::metadata(folder.join(DATABASE_FILE)).expect("the database").len();
     let bound = ((minutes + hours) * 90 + total * 2_500 + (8 << 20)) as u64;
     assert!(bytes < bound, "{bytes} bytes, and at most {bound} were expected");
     let days: HashSet<i64> = expected.iter().flat_map(|seen| seen.minutes.iter().map(|m| m / 1_440)).collect();
     format!(
-        "{} days with prices, {ticks} prices, {starts} starts, {total} firings; kept: {minutes} minutes and {hours} hours; \
+        "{} days with prices, {ticks} prices, {starts} starts, {total} firings; kept: {minutes} minutes, {hours} hours and {firings} firings; \
          database {:.1} MB; the evaluator's memory {} KB on record; this process {}\n",
         days.len(),
         bytes_in_mb(bytes),
         memory / 1_000,
         resident()
     )
+}
+
+/// How many hours the minutes before `oldest` became, of those that begin from `from` on.
+fn kept_hours(seen: &Expected, oldest: i64, from: i64) -> usize {
+    let old = seen.minutes.iter().filter(|minute| **minute < oldest).map(|minute| minute / 60);
+    old.filter(|hour| hour * HOUR >= from).collect::<BTreeSet<_>>().len()
+}
+
+/// How many firings are kept: what was recorded from `oldest` on, and the last of each alert.
+fn kept_firings(recorded: &[(AlertId, i64)], oldest: i64) -> usize {
+    let last: HashMap<AlertId, i64> = recorded.iter().copied().collect();
+    let long_ago = last.values().filter(|at| **at < oldest).count();
+    recorded.iter().filter(|(_, at)| *at >= oldest).count() + long_ago
 }
 
 fn bytes_in_mb(bytes: u64) -> f64 {
@@ -332,7 +351,7 @@ fn midnight(year: i16, month: i8, day: i8) -> i64 {
 #[tokio::test]
 async fn two_weeks_of_prices_fire_and_leave_what_was_counted_apart() {
     let folder = tempfile::tempdir().expect("a folder");
-    let play = Play { from: midnight(2028, 2, 27), days: 16, step: HOUR / 2, keep: 7 * DAY };
+    let play = Play { from: midnight(2028, 2, 27), days: 16, step: HOUR / 2, keep: 7 * DAY, history: 5 * DAY };
     soak(&play, folder.path()).await;
 }
 
@@ -342,7 +361,7 @@ async fn a_year_of_prices_leaves_a_database_and_a_memory_of_the_expected_size() 
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let play = Play { from: midnight(2027, 11, 1), days: 366, step: HOUR / 3, keep: 30 * DAY };
+    let play = Play { from: midnight(2027, 11, 1), days: 366, step: HOUR / 3, keep: 30 * DAY, history: 730 * DAY };
     let kept = std::env::var_os("BELLWETHER_SOAK_KEEP").map(std::path::PathBuf::from);
     let said = soak(&play, kept.as_deref().unwrap_or(folder.path())).await;
     std::io::stderr().write_all(said.as_bytes()).expect("stderr");

@@ -3,6 +3,7 @@
 //!
 //! All tests share one set of counterparts, so each has recipients and titles of its own and looks for those only.
 
+mod clock;
 mod outside;
 
 use std::{

@@ -161,6 +161,18 @@ impl Daemon {
         self.file = file;
     }
 
+    /// Waits for the end that it finds by itself, or was told to find.
+    pub(crate) async fn ended(&mut self) -> (ExitStatus, String) {
+        let status =
+            timeout(PATIENCE, self.process.child.wait()).await.expect("it ends").expect("it can be waited for");
+        // What it said last may still be on its way.
+        let said = eventually("its last words", async || {
+            let log = self.log();
+            log.contains("error: ").then_some(log)
+        });
+        (status, said.await)
+    }
+
     /// Kills it: SIGKILL, at once.
     pub(crate) async fn kill(self) {
         self.process.kill().await;

@@ -40,6 +40,8 @@ struct Desk {
     trades: u64,
     connections: usize,
     closed: bool,
+    /// How far its clock is from this machine's, in microseconds.
+    ahead: i64,
 }
 
 #[derive(Debug)]
@@ -113,6 +115,11 @@ impl Exchange {
         lock(&self.desk).connections
     }
 
+    /// Its clock goes ahead of this machine's by so many seconds.
+    pub(crate) fn set_ahead(&self, seconds: i64) {
+        lock(&self.desk).ahead = seconds * 1_000_000;
+    }
+
     /// Cuts all connections; new ones are cut as well until [`Exchange::open`].
     pub(crate) fn close(&self) {
         let mut desk = lock(&self.desk);
@@ -128,7 +135,7 @@ impl Exchange {
 
 impl Desk {
     fn now(&mut self) -> String {
-        self.time = jiff::Timestamp::now().as_microsecond().max(self.time + 1);
+        self.time = (jiff::Timestamp::now().as_microsecond() + self.ahead).max(self.time + 1);
         let time = jiff::Timestamp::from_microsecond(self.time).expect("a time");
         format!("{time:.6}")
     }

@@ -6,6 +6,7 @@
 pub(crate) mod api;
 pub(crate) mod daemon;
 pub(crate) mod exchange;
+pub(crate) mod hung;
 pub(crate) mod lab;
 pub(crate) mod receiver;
 pub(crate) mod settings;

@@ -67,8 +67,30 @@ impl Terminal {
         self.keys.flush().await.expect("the terminal takes keys");
     }
 
+    /// Sends the program a signal by its name.
+    pub(crate) async fn signals(&self, signal: &str) {
+        let script = self.child.id().expect("it runs").to_string();
+        let below = async |parent: &str| {
+            let said = tokio::process::Command::new("pgrep").args(["-P", parent]).output().await.expect("pgrep(1)");
+            String::from_utf8_lossy(&said.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let mut found = Vec::new();
+        for shell in below(&script).await {
+            found.extend(below(&shell).await);
+        }
+        let [program] = &found[..] else { panic!("one program on the terminal, not {found:?}") };
+        let sent = tokio::process::Command::new("kill").args(["-s", signal, program]).status().await.expect("kill(1)");
+        assert!(sent.success());
+    }
+
     /// Waits for the program's end: with 0, and with the terminal as it was.
-    pub(crate) async fn ended(mut self) {
+    pub(crate) async fn ended(self) {
+        let status = self.gives_back().await;
+        assert!(status.success(), "it ended with {status}");
+    }
+
+    /// Waits for the program's end, with the terminal as it was: its modes as stty(1) has them, and the private ones of DEC and xterm.
+    pub(crate) async fn gives_back(mut self) -> std::process::ExitStatus {
         let status = timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("it can be waited for");
         let modes = |text: &str| -> Vec<String> {
             // What stty says is digits and colons alone; what was drawn may stand before it.
@@ -82,7 +104,22 @@ impl Terminal {
         assert!(modes[1].ends_with(&modes[0]), "the terminal's modes were {} and are {}", modes[0], modes[1]);
         let (entered, left) = (text.rfind("\u{1b}[?1049h"), text.rfind("\u{1b}[?1049l"));
         assert!(entered.is_some() && left > entered, "the screen was not given back");
-        assert!(text.rfind("\u{1b}[?25h") > entered, "the cursor stays hidden");
-        assert!(status.success(), "it ended with {status}");
+        assert_eq!(private_modes(&text), [], "modes that were not taken back");
+        status
     }
+}
+
+/// The private modes that are not as they are at the start (ECMA-48's `CSI ? n h` and `l`): the visible cursor, 25, is on then, all others are off.
+fn private_modes(text: &str) -> Vec<(String, bool)> {
+    let mut modes = std::collections::BTreeMap::new();
+    for sequence in text.split("\u{1b}[?").skip(1) {
+        let Some(end) = sequence.find(|c: char| !c.is_ascii_digit() && c != ';') else { continue };
+        let on = match sequence[end..].chars().next() {
+            Some('h') => true,
+            Some('l') => false,
+            _ => continue,
+        };
+        modes.extend(sequence[..end].split(';').map(|mode| (mode.to_owned(), on)));
+    }
+    modes.into_iter().filter(|(mode, on)| *on != (mode == "25")).collect()
 }

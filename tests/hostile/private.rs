@@ -227,3 +227,32 @@ async fn secrets_show_up_nowhere() {
         assert_no_canary(&path.display().to_string(), &fs::read(&path).unwrap_or_default());
     }
 }
+
+/// The soft and the hard limit of core dumps of a daemon that is started with no limit, in words of the kernel.
+async fn limits(wanted: Option<&str>) -> String {
+    let lab = Lab::with(&Settings::quiet());
+    let command = lab.command(["daemon"]);
+    let words: Vec<String> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| format!("'{}'", word.display()))
+        .collect();
+    let line = format!("ulimit -S -c $(ulimit -H -c) && exec {}", words.join(" "));
+    let mut shell = lab.program(Path::new("/bin/sh"), ["-c", &line]);
+    if let Some(wanted) = wanted {
+        shell.env("BELLWETHER_CORE_DUMPS", wanted);
+    }
+    let daemon = Daemon::start(shell, &lab.data()).await;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("the kernel's word");
+    daemon.stop().await;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).expect("a limit");
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_writes_no_memory_to_the_disk_unless_that_is_asked_for() {
+    assert_eq!(limits(None).await, "0 0 bytes");
+    // Whoever asks for it has what the system allows; a machine that allows none is no fault of ours.
+    let asked = limits(Some("1")).await;
+    let allowed = std::process::Command::new("/bin/sh").args(["-c", "ulimit -H -c"]).output().expect("a shell");
+    assert_eq!(asked.starts_with("0 "), allowed.stdout.starts_with(b"0"), "{asked}");
+}

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Exchange, Lab, Settings};
+use crate::harness::{Exchange, Lab, Settings, lab::finish};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn alerts_move_to_another_daemon_as_they_are() {
@@ -47,4 +47,41 @@ async fn alerts_move_to_another_daemon_as_they_are() {
         assert_eq!(wishes(new.run(["export"]).await.done()), wishes(&as_json), "all or nothing");
         daemon.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_alerts_move_and_an_account_takes_as_many_as_it_may_have() {
+    let lab = Lab::with(&Settings::quiet());
+    let daemon = lab.daemon().await;
+    let file = |count: usize| {
+        let rows: Vec<String> = (1..=count).map(|n| format!("BTC > {n} once,\n")).collect();
+        let path = lab.path(&format!("{count}.csv"));
+        fs::write(&path, format!("expr,paused\n{}", rows.concat())).expect("written");
+        path.display().to_string()
+    };
+    let exported = |text: &str| -> Vec<String> {
+        let document: Value = serde_json::from_str(text).expect("JSON");
+        let alerts = document["alerts"].as_array().expect("alerts").iter();
+        alerts.map(|alert| alert["expr"].as_str().expect("a line").to_owned()).collect()
+    };
+    let all: Vec<String> = (1..=2_300).map(|n| format!("BTC > {n} once")).collect();
+    lab.run(["import", &file(all.len())]).await.done();
+    assert_eq!(exported(lab.run(["export"]).await.done()), all, "each of them, in order");
+
+    // The same as somebody with an account, over the address.
+    let command = |arguments: &[&str]| {
+        let mut command = lab.bare(arguments);
+        command.env("BELLWETHER_URL", daemon.address());
+        command
+    };
+    fs::write(lab.path("password"), "secret123\n").expect("written");
+    let mut login = command(&["login", "--email", "user@example.com", "--register"]);
+    login.stdin(fs::File::open(lab.path("password")).expect("there"));
+    finish(login).await.done();
+    let refused = finish(command(&["import", &file(1_001)])).await;
+    assert!(refused.refused().contains("1000"), "how many there may be: {refused:?}");
+    assert!(exported(finish(command(&["export"])).await.done()).is_empty(), "all or nothing");
+    finish(command(&["import", &file(1_000)])).await.done();
+    assert_eq!(exported(finish(command(&["export"])).await.done()), all[..1_000]);
+    daemon.stop().await;
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use bellwether_core::protocol::DaemonFile;
 
-use crate::harness::{Api, Exchange, Lab, Settings, eventually, terminal::Terminal};
+use crate::harness::{Api, Exchange, Lab, Settings, eventually, lab::PROGRAM, terminal::Terminal};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_opens_on_a_terminal_and_gives_it_back() {
@@ -19,6 +19,42 @@ async fn the_demo_opens_on_a_terminal_and_gives_it_back() {
     terminal.types("q").await;
     terminal.ended().await;
     assert_eq!(fs::read_dir(lab.path("tmp")).expect("a folder").count(), 0, "temporary data stayed behind");
+}
+
+/// docs/reliability.md, P29.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_signal_ends_the_dashboard_it_gives_the_terminal_back() {
+    for signal in ["TERM", "HUP", "INT"] {
+        let lab = Lab::with(&Settings::quiet());
+        fs::create_dir(lab.path("tmp")).expect("a folder");
+        let mut command = lab.bare(["demo", "--config"]);
+        command.arg(lab.config()).env("TMPDIR", lab.path("tmp"));
+        let terminal = Terminal::open(&lab, &command);
+        terminal.shows("SIMULATED").await;
+        terminal.shows("AAPL").await;
+        terminal.signals(signal).await;
+        terminal.gives_back().await;
+    }
+}
+
+/// docs/reliability.md, P29: the daemon goes, everything stays browsable, and q gives the terminal back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dashboard_that_has_lost_its_daemon_is_browsed_and_left() {
+    let exchange = Exchange::start().await;
+    exchange.trade("BTC-USD", "59990.25");
+    let lab = Lab::with(&Settings::quiet().coinbase(&exchange));
+    let mut terminal = Terminal::open(&lab, &lab.command([] as [&str; 0]));
+    terminal.shows("59,990.25").await;
+    let text = fs::read_to_string(lab.data().join("daemon.json")).expect("it has started a daemon");
+    let file: DaemonFile = serde_json::from_str(&text).expect("JSON");
+    let ended = tokio::process::Command::new("kill").arg(file.pid.to_string()).status().await.expect("kill(1)");
+    assert!(ended.success());
+    terminal.shows("daemon").await;
+    terminal.shows("last known").await;
+    terminal.types("5").await;
+    terminal.shows("coinbase").await;
+    terminal.types("q").await;
+    terminal.ended().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,4 +89,80 @@ async fn the_dashboard_starts_the_daemon_and_takes_an_alert_in_one_line() {
     let ended = tokio::process::Command::new("kill").arg(file.pid.to_string()).status().await.expect("kill(1)");
     assert!(ended.success());
     eventually("the end of the daemon", async || (!lab.data().join("daemon.json").exists()).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_dies_is_started_again_by_the_dashboard_three_times_and_then_its_log_is_shown() {
+    let exchange = Exchange::start().await;
+    exchange.trade("BTC-USD", "59990.25");
+    let lab = Lab::with(&Settings::quiet().coinbase(&exchange));
+    let mut terminal = Terminal::open(&lab, &lab.command([] as [&str; 0]));
+    terminal.shows("59,990.25").await;
+    let running = async |but: u32| {
+        eventually("a daemon that a dashboard has started", async || {
+            let text = fs::read_to_string(lab.data().join("daemon.json")).ok()?;
+            let file: DaemonFile = serde_json::from_str(&text).ok().filter(|file: &DaemonFile| file.pid != but)?;
+            let marked = fs::read_to_string(lab.data().join("background.pid")).ok()?;
+            (marked == file.pid.to_string()).then_some(file)
+        })
+        .await
+    };
+    let signal = async |name: &str, pid: u32| {
+        let arguments = [format!("-{name}"), pid.to_string()];
+        let status = tokio::process::Command::new("kill").args(arguments).status().await.expect("kill(1)");
+        assert!(status.success());
+    };
+    let mut file = running(0).await;
+    for first in [true, false, false] {
+        signal("KILL", file.pid).await;
+        file = running(file.pid).await;
+        if first {
+            // Only what changes is drawn: a word is there whole, a sentence need not be.
+            terminal.shows_one_of(&["again", "minutes"]).await;
+        }
+    }
+    signal("KILL", file.pid).await;
+    terminal.shows_one_of(&["dies", "once"]).await;
+
+    // By hand it is started all the same; and one that is told to stop is no longer the dashboard's to start.
+    terminal.types("S").await;
+    file = running(file.pid).await;
+    signal("TERM", file.pid).await;
+    eventually("its end", async || (!lab.data().join("daemon.json").exists()).then_some(())).await;
+    assert!(!lab.data().join("background.pid").exists(), "told to stop, and yet it would be started again");
+    terminal.types("q").await;
+    terminal.ended().await;
+}
+
+/// The dashboard of this lab, by what stands in its command line.
+async fn dashboard(lab: &Lab) -> u32 {
+    let data = lab.data().display().to_string();
+    eventually("the dashboard's process", async || {
+        fs::read_dir("/proc").ok()?.filter_map(Result::ok).find_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let line = String::from_utf8_lossy(&fs::read(entry.path().join("cmdline")).ok()?).into_owned();
+            let mut words = line.split('\0');
+            let ours = words.next() == Some(PROGRAM) && words.clone().any(|word| word == data);
+            (ours && words.all(|word| word != "daemon")).then_some(pid)
+        })
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_signal_ends_the_dashboard_the_terminal_is_given_back() {
+    let exchange = Exchange::start().await;
+    exchange.trade("BTC-USD", "59990.25");
+    let lab = Lab::with(&Settings::quiet().coinbase(&exchange));
+    let daemon = lab.daemon().await;
+    for signal in ["TERM", "HUP", "INT", "QUIT"] {
+        let terminal = Terminal::open(&lab, &lab.command([] as [&str; 0]));
+        terminal.shows("59,990.25").await;
+        let arguments = [format!("-{signal}"), dashboard(&lab).await.to_string()];
+        let sent = tokio::process::Command::new("kill").args(arguments).status().await.expect("kill(1)");
+        assert!(sent.success(), "{signal}");
+        terminal.ended().await;
+    }
+    // The daemon is none of theirs.
+    daemon.stop().await;
 }

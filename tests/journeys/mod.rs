@@ -14,5 +14,6 @@ pub(crate) mod recorded;
 mod reloaded;
 mod remote;
 mod restarted;
+mod stopped;
 mod storm;
 mod taped;

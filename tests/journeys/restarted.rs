@@ -88,8 +88,8 @@ async fn a_bad_reload_changes_nothing_and_a_good_one_is_taken_up() {
     }
 
     // A file that reads well and cannot be used: nothing is stopped at all.
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = taken.local_addr().expect("an address");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("an address");
     lab.configure(&settings.clone().with("server", &format!("listen = \"{address}\"")).to_string());
     daemon.signal("HUP").await;
     eventually("the refusal in the log", async || daemon.log().contains("another program listens there").then_some(()))

@@ -4,6 +4,8 @@
 //! cargo bench -p bellwether --bench figures
 //! ```
 //!
+//! With a word behind it, such as `-- loaded`, only the figures whose name holds that word are taken.
+//!
 //! It prints one line a figure, with what it is compared with in the same run. Nothing is asserted: a busy machine is slow.
 
 #![allow(
@@ -18,24 +20,20 @@
     reason = "figures for people, by the wall clock"
 )]
 
+mod lab;
+
 use std::{
     fs,
     io::Read as _,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use bellwether_core::protocol::{DAEMON_FILE, DaemonFile, ServerFrame};
-use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-};
-use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
+use bellwether_core::protocol::ServerFrame;
+use tokio::{net::TcpListener, sync::mpsc};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_bellwether");
+use lab::{Daemon, PROGRAM, SIMULATED, exchange, next, report, subscribe, ticker};
 
 fn main() {
     // `cargo test --benches` runs benches too; this one is only for `cargo bench`.
@@ -43,88 +41,27 @@ fn main() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let words: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     runtime.block_on(async {
-        start().await;
-        idle().await;
-        first_frame().await;
-        bare_commit();
-        latency().await;
+        if wanted("start") {
+            start().await;
+        }
+        if wanted("loaded") {
+            loaded().await;
+        }
+        if wanted("idle") {
+            idle().await;
+        }
+        if wanted("frame") {
+            first_frame().await;
+        }
+        if wanted("latency") {
+            bare_commit();
+            latency().await;
+        }
     });
 }
-
-/// A daemon of the release build in a folder of its own, ended when dropped.
-struct Daemon {
-    child: Child,
-    folder: tempfile::TempDir,
-}
-
-impl Daemon {
-    fn spawn(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.toml");
-        fs::write(&file, config).unwrap();
-        let child = program(&folder.path().join("data"), &file)
-            .arg("daemon")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { child, folder }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    /// Waits until it answers that it is ready.
-    async fn ready(&self) -> DaemonFile {
-        let http = reqwest::Client::new();
-        loop {
-            if let Some(file) = fs::read(self.data().join(DAEMON_FILE))
-                .ok()
-                .and_then(|text| serde_json::from_slice::<DaemonFile>(&text).ok())
-                && let Ok(answer) = http.get(format!("{}/health/ready", file.address)).send().await
-                && answer.status().is_success()
-            {
-                return file;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    /// Resident memory in MiB.
-    fn resident(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-    }
-
-    /// Processor time used so far, in seconds.
-    fn busy(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        // utime and stime in clock ticks, 100 a second on Linux.
-        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn program(data: &Path, config: &Path) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.env_remove("BELLWETHER_CONFIG").env_remove("BELLWETHER_DATA_DIR");
-    command.arg("--data-dir").arg(data).arg("--config").arg(config);
-    command
-}
-
-const SIMULATED: &str =
-    "[feeds.simulated]\nenabled = true\nrate = 50\n[channels.desktop]\nenabled = false\n[log]\nlevel = \"error\"\n";
 
 async fn start() {
     let mut taken = Vec::new();
@@ -135,6 +72,84 @@ async fn start() {
         taken.push(at.elapsed());
     }
     report("start of the daemon to health/ready", &mut taken, "150 ms");
+}
+
+/// With 10,000 alerts, half a million firings each with its delivery, and as many bars: after a stop, and after a kill, when a database of
+/// this size is checked as a whole before anything is believed.
+async fn loaded() {
+    let (mut polite, mut killed) = (Vec::new(), Vec::new());
+    let daemon = Daemon::spawn(SIMULATED);
+    let file = daemon.ready().await;
+    let http = reqwest::Client::new();
+    for symbol in ["BTC", "ETH", "SOL", "AAPL", "MSFT", "NVDA", "TSLA", "EURUSD", "GOLD", "SPX"] {
+        let made = http
+            .post(format!("{}/alerts", file.address))
+            .bearer_auth(&file.token)
+            .json(&serde_json::json!({"expr": format!("{symbol} < 999999 each")}))
+            .send()
+            .await
+            .unwrap();
+        assert!(made.status().is_success(), "{symbol}: {made:?}");
+    }
+    while http
+        .get(format!("{}/events", file.address))
+        .bearer_auth(&file.token)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap()
+        .matches("\"reason\"")
+        .count()
+        < 10
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut folder = daemon.ended("TERM");
+    let database = folder.path().join("data/bellwether.db");
+    let at = Instant::now();
+    fill(&rusqlite::Connection::open(&database).unwrap());
+    println!("    filled in {:.0} s: {} MB", at.elapsed().as_secs_f64(), fs::metadata(&database).unwrap().len() >> 20);
+    for _ in 0..10 {
+        for (taken, signal) in [(&mut polite, "KILL"), (&mut killed, "TERM")] {
+            let at = Instant::now();
+            let daemon = Daemon::spawn_in(folder, SIMULATED);
+            daemon.ready().await;
+            taken.push(at.elapsed());
+            folder = daemon.ended(signal);
+        }
+    }
+    report("loaded: start after a stop, 10,000 alerts, 1 million rows of history", &mut polite, "2,000 ms");
+    report("loaded: start after a kill", &mut killed, "5,000 ms");
+}
+
+/// Copies each alert 999 times, and of the firings makes half a million, each with a delivery that was sent.
+fn fill(database: &rusqlite::Connection) {
+    database
+        .execute_batch(
+            "BEGIN;
+             CREATE TEMP TABLE many AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 500000) SELECT n FROM n;
+             CREATE TEMP TABLE old AS SELECT row_number() OVER (ORDER BY id) - 1 AS place, * FROM alerts;
+             INSERT INTO alerts (id, owner, version, rule, paused, created, updated)
+                 SELECT 100 + n, owner, version, replace(rule, '999999', 999999 + n), paused, created, updated
+                 FROM many JOIN old ON place = n % 10 WHERE n <= 9990;
+             INSERT INTO alert_memories SELECT 100 + n, json_set(memory, '$.id', 'a' || (100 + n), '$.text', replace(json_extract(memory, '$.text'), '999999', 999999 + n)) FROM many JOIN old ON place = n % 10
+                 JOIN alert_memories ON alert = old.id WHERE n <= 9990;
+             CREATE TEMP TABLE fired AS SELECT row_number() OVER (ORDER BY place) - 1 AS nth, * FROM firings;
+             INSERT INTO firings (place, alert, version, number, owner, time, received, recorded, firing)
+                 SELECT 1000 + n, alert, version, number + n, owner, time + n, received + n, recorded + n,
+                        json_set(firing, '$.id', 'a' || alert || '.' || version || '.' || (number + n))
+                 FROM many JOIN fired ON nth = n % (SELECT count(*) FROM fired);
+             INSERT INTO deliveries (firing, alert, owner, channel, lane, offered, state, attempts, created, finished, answer)
+                 SELECT place, alert, owner, 'desktop', 2, recorded, 'sent', 1, recorded, recorded, 'accepted' FROM firings;
+             INSERT OR IGNORE INTO instruments (symbol) VALUES ('BTC');
+             INSERT OR IGNORE INTO bars SELECT (SELECT id FROM instruments WHERE symbol = 'BTC'),
+                 unixepoch() / 60 - n, 1, '60000.12', '60001.5', '59999', '60000.75' FROM many;
+             COMMIT;
+             PRAGMA wal_checkpoint(TRUNCATE);",
+        )
+        .unwrap();
 }
 
 async fn idle() {
@@ -169,7 +184,7 @@ async fn first_frame() {
         let line = format!(
             "stty cols 120 rows 40; exec {PROGRAM} --data-dir {} --config {}",
             daemon.data().display(),
-            daemon.folder.path().join("config.toml").display()
+            daemon.data().with_file_name("config.toml").display()
         );
         let at = Instant::now();
         let mut child = Command::new("script")
@@ -205,33 +220,6 @@ fn bare_commit() {
         taken.push(at.elapsed());
     }
     report("beside: a bare commit of one row, synchronous=FULL", &mut taken, "-");
-}
-
-/// An exchange that speaks as Coinbase does and sends what it is given.
-async fn exchange(listener: TcpListener, mut frames: mpsc::Receiver<String>) {
-    let (socket, _) = listener.accept().await.unwrap();
-    let mut socket = tokio_tungstenite::accept_async(socket).await.unwrap();
-    while let Some(Ok(message)) = socket.next().await {
-        if message.is_text() {
-            break;
-        }
-    }
-    let products = r#"{"type":"subscriptions","channels":[{"name":"ticker","product_ids":["BTC-USD","ETH-USD"],"account_ids":null}]}"#;
-    socket.send(Message::text(products)).await.unwrap();
-    while let Some(frame) = frames.recv().await {
-        if socket.send(Message::text(frame)).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn ticker(product: &str, cents: u64) -> String {
-    let now = jiff::Timestamp::now();
-    format!(
-        r#"{{"type":"ticker","sequence":1,"product_id":"{product}","price":"{}.{:02}","open_24h":"60000","volume_24h":"1","low_24h":"1","high_24h":"2","side":"sell","time":"{now:.6}","trade_id":1,"last_size":"1"}}"#,
-        cents / 100,
-        cents % 100
-    )
 }
 
 async fn latency() {
@@ -283,36 +271,4 @@ async fn latency() {
     for line in metrics.lines().filter(|l| l.starts_with("notifier_tick_to_commit_seconds")) {
         println!("    {line}");
     }
-}
-
-type Client = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
-
-async fn subscribe(file: &DaemonFile) -> Client {
-    let address = file.address.replacen("http", "ws", 1);
-    let mut request = format!("{address}/prices/ws").into_client_request().unwrap();
-    request.headers_mut().insert("authorization", format!("Bearer {}", file.token).parse().unwrap());
-    tokio_tungstenite::connect_async(request).await.unwrap().0
-}
-
-async fn next(client: &mut Client, wanted: impl Fn(&ServerFrame) -> bool) {
-    while let Some(Ok(message)) = client.next().await {
-        if let Message::Text(text) = message
-            && serde_json::from_str::<ServerFrame>(&text).is_ok_and(|frame| wanted(&frame))
-        {
-            return;
-        }
-    }
-    panic!("the daemon hung up");
-}
-
-fn report(what: &str, taken: &mut [Duration], to_reach: &str) {
-    taken.sort();
-    let at = |share: f64| taken[((taken.len() - 1) as f64 * share).round() as usize].as_secs_f64() * 1_000.0;
-    println!(
-        "{what}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms over {} (to reach: {to_reach})",
-        at(0.5),
-        at(0.99),
-        at(1.0),
-        taken.len()
-    );
 }

@@ -50,26 +50,29 @@ FILES:
 
 Data goes to standard output, words for people to standard error.";
 
+/// Under which heading `--help` has what every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
 /// What holds for every command.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Global {
     /// The configuration file [default: ~/.config/bellwether/config.toml, if it exists]
-    #[arg(long, value_name = "FILE", env = "BELLWETHER_CONFIG", global = true)]
+    #[arg(long, value_name = "FILE", env = "BELLWETHER_CONFIG", global = true, help_heading = EVERYWHERE)]
     pub config: Option<PathBuf>,
     /// The folder of the data, and of daemon.json [default: ~/.local/share/bellwether, and the runtime folder]
-    #[arg(long, value_name = "DIR", env = "BELLWETHER_DATA_DIR", global = true)]
+    #[arg(long, value_name = "DIR", env = "BELLWETHER_DATA_DIR", global = true, help_heading = EVERYWHERE)]
     pub data_dir: Option<PathBuf>,
     /// Talk to the demo's daemon instead of the real one
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub demo: bool,
     /// Talk to the daemon at this address instead; see `bellwether login --help`
-    #[arg(long, value_name = "URL", env = "BELLWETHER_URL", global = true, conflicts_with = "demo")]
+    #[arg(long, value_name = "URL", env = "BELLWETHER_URL", global = true, help_heading = EVERYWHERE, conflicts_with = "demo")]
     pub url: Option<String>,
     /// Print data as JSON: one document, or one object a line where it streams
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     /// In the dashboard: nothing can be changed
-    #[arg(long, global = true, hide = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, hide = true)]
     pub readonly: bool,
 }
 
@@ -81,11 +84,15 @@ pub enum Command {
     /// Run the daemon in the foreground (what systemd runs)
     ///
     /// SIGTERM and Ctrl-C finish what is being sent and exit with 0; SIGHUP reads the configuration again.
+    #[command(
+        after_help = "Examples:\n  bellwether daemon\n  bellwether daemon --record prices.tape\n  bellwether daemon --play prices.tape --speed 60"
+    )]
     Daemon(DaemonArgs),
     /// Log in to the daemon at --url; the password is asked for, or read from standard input
     ///
     /// Such as: `bellwether login --url https://alerts.example.org --email me@example.org`. `BELLWETHER_URL` names the address too, and
     /// `BELLWETHER_TOKEN` a token in place of a login.
+    #[command(after_help = "Examples:\n  bellwether login --url https://alerts.example.org --email me@example.org")]
     Login {
         /// The account's e-mail
         #[arg(long)]
@@ -97,14 +104,19 @@ pub enum Command {
     /// Log out of the daemon at --url, everywhere
     Logout,
     /// Make an alert from one line, such as: bellwether add "BTC > 60k every 1h via email"
+    #[command(
+        after_help = "Examples:\n  bellwether add \"BTC > 60k\"\n  bellwether add \"BTC crosses 60k each cooldown 1h via email\"\n  bellwether add SOL -5% in 1h each\n  bellwether add \"GOLD outside 2600..2700 every 1h\""
+    )]
     Add {
         /// The alert: a condition, then options (once, each, every 1h, cooldown 10m, until 2026-12-31, via email,desktop, note "…")
         #[arg(required = true, num_args = 1.., allow_hyphen_values = true, value_name = "ALERT", add = ArgValueCompleter::new(completing::symbols))]
         line: Vec<String>,
     },
     /// List the alerts
+    #[command(after_help = "Examples:\n  bellwether list\n  bellwether list --json")]
     List,
     /// Change an alert: its whole line anew
+    #[command(after_help = "Examples:\n  bellwether edit a17 \"BTC > 65k every 1h\"")]
     Edit {
         /// The alert, such as a17
         #[arg(add = ArgValueCompleter::new(completing::alerts))]
@@ -114,18 +126,21 @@ pub enum Command {
         line: Vec<String>,
     },
     /// Set alerts aside
+    #[command(after_help = "Examples:\n  bellwether pause a17 a18")]
     Pause {
         /// The alerts, such as a17
         #[arg(required = true, add = ArgValueCompleter::new(completing::alerts))]
         ids: Vec<String>,
     },
     /// Take alerts up again, or start finished ones afresh
+    #[command(after_help = "Examples:\n  bellwether resume a17")]
     Resume {
         /// The alerts, such as a17
         #[arg(required = true, add = ArgValueCompleter::new(completing::alerts))]
         ids: Vec<String>,
     },
     /// Keep an alert silent for a while
+    #[command(after_help = "Examples:\n  bellwether snooze a17 2h\n  bellwether snooze a17 1d")]
     Snooze {
         /// The alert, such as a17
         #[arg(add = ArgValueCompleter::new(completing::alerts))]
@@ -134,24 +149,34 @@ pub enum Command {
         duration: String,
     },
     /// Mark an alert's firing as seen: no more repeats while it stays true
+    #[command(after_help = "Examples:\n  bellwether ack a17")]
     Ack {
         /// The alerts, such as a17
         #[arg(required = true, add = ArgValueCompleter::new(completing::alerts))]
         ids: Vec<String>,
     },
-    /// Delete alerts
+    /// Delete alerts; for a day `bellwether undelete` brings them back
+    #[command(after_help = "Examples:\n  bellwether rm a17 a18")]
     Rm {
         /// The alerts, such as a17
         #[arg(required = true, add = ArgValueCompleter::new(completing::alerts))]
         ids: Vec<String>,
     },
+    /// Bring deleted alerts back as they were, within a day
+    Undelete {
+        /// The alerts, such as a17
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
     /// Print current prices
+    #[command(after_help = "Examples:\n  bellwether prices\n  bellwether prices BTC AAPL --json")]
     Prices {
         /// Only these instruments
         #[arg(add = ArgValueCompleter::new(completing::symbols))]
         symbols: Vec<String>,
     },
     /// Print prices and firings as they come, until interrupted
+    #[command(after_help = "Examples:\n  bellwether watch BTC ETH\n  bellwether watch --plain")]
     Watch {
         /// Only these instruments
         #[arg(add = ArgValueCompleter::new(completing::symbols))]
@@ -161,6 +186,9 @@ pub enum Command {
         plain: bool,
     },
     /// Print what fired, and what became of every delivery
+    #[command(
+        after_help = "Examples:\n  bellwether events --limit 50\n  bellwether events --follow\n  bellwether events --dead"
+    )]
     Events {
         /// How many, newest first
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
@@ -179,11 +207,17 @@ pub enum Command {
     ///
     /// Over the bars that the daemon has stored, or over a file of ticks, which needs no daemon: CSV with the header time,symbol,price
     /// (RFC 3339 or Unix milliseconds). A summary goes to standard error. Over a file each firing is a line of JSON.
+    #[command(
+        after_help = "Examples:\n  bellwether backtest \"BTC crosses 60k each\" --days 90\n  bellwether backtest \"BTC > 60k each\" --ticks ticks.csv.gz"
+    )]
     Backtest(BacktestArgs),
     /// List and search the instruments, and add others that a provider knows
     ///
     /// What the catalogue lacks is looked for at the providers, and added by one command:
     /// bellwether instruments --add WIF --feed coingecko:dogwifcoin
+    #[command(
+        after_help = "Examples:\n  bellwether instruments gold\n  bellwether instruments wif --everywhere\n  bellwether instruments --add WIF --feed coingecko:dogwifcoin\n  bellwether instruments --remove WIF"
+    )]
     Instruments(InstrumentsArgs),
     /// The notification channels
     #[command(subcommand)]
@@ -194,6 +228,7 @@ pub enum Command {
     /// Write all alerts to standard output, as a file for `import`
     ///
     /// Such as: bellwether export > alerts.json
+    #[command(after_help = "Examples:\n  bellwether export\n  bellwether export --format csv")]
     Export {
         /// JSON keeps everything; CSV is for spreadsheets, and can be imported too
         #[arg(long, value_enum, default_value_t = FileFormat::Json)]
@@ -202,6 +237,7 @@ pub enum Command {
     /// Make the alerts of an exported file: all of them, or none where one cannot be taken
     ///
     /// What stands already, word for word, is not made a second time. Alerts that were done arrive set aside.
+    #[command(after_help = "Examples:\n  bellwether import alerts.json\n  bellwether import -")]
     Import {
         /// The file, JSON or CSV; - is standard input
         file: PathBuf,
@@ -210,6 +246,7 @@ pub enum Command {
     ///
     /// On a terminal it asks which channels you want (desktop, phone, mail) and sends a test through each; otherwise it asks nothing.
     /// A file that is there is never written over without --force, and then kept beside it.
+    #[command(after_help = "Examples:\n  bellwether init")]
     Init {
         /// Begin anew where there is a file
         #[arg(long)]
@@ -219,8 +256,11 @@ pub enum Command {
     ///
     /// Configuration, folders, database, clock, the way to each feed, each channel (connected and logged in to, nothing is sent), the
     /// service, the port, and the daemon that runs. Exit status 1 where something is wrong.
+    #[command(
+        after_help = "Examples:\n  bellwether doctor\n  bellwether doctor --json\n\nExit status: 0 nothing is wrong, also where there are notes; 1 something is wrong; 2 wrong usage"
+    )]
     Doctor,
-    /// Run the daemon as a systemd user service
+    /// Run the daemon as a service of this user: systemd, on macOS launchd
     #[command(subcommand)]
     Service(Service),
     /// Print what a shell has to read to complete commands, alerts and instruments
@@ -242,11 +282,13 @@ pub enum Command {
         dir: Option<PathBuf>,
     },
     /// Copy the database to a new file, also while the daemon runs
+    #[command(after_help = "Examples:\n  bellwether backup /mnt/backup/bellwether.db")]
     Backup {
         /// Where to; must not exist
         file: PathBuf,
     },
     /// Go back to a backup; the daemon must be stopped, and what was there is kept under another name
+    #[command(after_help = "Examples:\n  bellwether restore bellwether.db.backup-2026-11-22")]
     Restore {
         /// The backup
         file: PathBuf,
@@ -338,6 +380,7 @@ fn zone(name: &str) -> Result<TimeZone, String> {
 #[derive(Debug, Subcommand)]
 pub enum Deliveries {
     /// Send again what is dead, under the same key
+    #[command(after_help = "Examples:\n  bellwether deliveries retry d12\n  bellwether deliveries retry --all")]
     Retry {
         /// The delivery, such as d12; also one that is unknown
         #[arg(required_unless_present = "all")]
@@ -352,6 +395,7 @@ pub enum Deliveries {
 #[derive(Debug, Subcommand)]
 pub enum Notify {
     /// Send one test message and say what the other side answered
+    #[command(after_help = "Examples:\n  bellwether notify test email\n  bellwether notify test webhook:phone")]
     Test {
         /// The channel: desktop, email, sms or webhook:NAME
         #[arg(add = ArgValueCompleter::new(completing::channels))]
@@ -390,6 +434,7 @@ pub enum Service {
     ///
     /// It is restarted when it fails or stands still, and may do little: see `systemd-analyze --user security bellwether`. Variables
     /// with secrets that are set now (`SMTP_PASSWORD`, ...) are handed to it as credentials.
+    #[command(after_help = "Examples:\n  bellwether service install\n  bellwether service install --plain")]
     Install(ServiceInstall),
     /// Stop the service and remove the unit; alerts, data and configuration stay
     Uninstall,
@@ -493,5 +538,32 @@ mod tests {
         let cli = parsed("bellwether add -- SOL --json");
         assert!(!cli.global.json, "behind a bare -- stand words");
         assert!(parsed("bellwether --json prices add").global.json, "an instrument may be called so");
+    }
+
+    /// The words of a line as a shell cuts it up: what stands in quotes is one.
+    fn words(line: &str) -> Vec<OsString> {
+        let parts = line.split('"').enumerate();
+        parts
+            .flat_map(|(n, part)| if n % 2 == 1 { vec![part] } else { part.split_whitespace().collect() })
+            .map(OsString::from)
+            .collect()
+    }
+
+    fn examples(command: &clap::Command, found: &mut Vec<String>) {
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        found.extend(text.lines().map(str::trim).filter(|l| l.starts_with("bellwether ")).map(str::to_owned));
+        for below in command.get_subcommands() {
+            examples(below, found);
+        }
+    }
+
+    #[test]
+    fn every_example_in_help_is_understood() {
+        let mut found = Vec::new();
+        examples(&Cli::command(), &mut found);
+        assert!(found.len() > 40, "{found:?}");
+        for line in found {
+            Cli::try_parse_from(flags_first(words(&line))).unwrap_or_else(|e| panic!("{line}: {e}"));
+        }
     }
 }

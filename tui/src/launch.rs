@@ -3,21 +3,24 @@
 use std::{
     fs::{self, OpenOptions},
     io,
-    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
 use bellwether_core::protocol::{DAEMON_FILE, DaemonFile, PROTOCOL};
 use serde::Deserialize;
+use tokio::process::Command;
 
-use crate::{cli::Global, client::ApiClient, error::UserError, folders::Folders, logins};
+use crate::{cli::Global, client::ApiClient, error::UserError, folders::Folders, logins, rescue};
 
 /// How long a daemon that was started may take to answer.
 const STARTING: Duration = Duration::from_secs(15);
 /// How often it is looked for while it starts.
 const LOOK: Duration = Duration::from_millis(20);
+/// The log of a daemon in the background, in the data folder.
+pub const LOG: &str = "daemon.log";
 /// From which size the log of a daemon in the background is put aside, in bytes.
 const LARGEST_LOG: u64 = 5 << 20;
 
@@ -162,6 +165,21 @@ fn start_command(global: &Global) -> String {
     command
 }
 
+/// Waits until the daemon of these folders answers, which somebody else has started.
+pub async fn wait(folders: &Folders) -> Result<DaemonFile, UserError> {
+    let deadline = tokio::time::Instant::now() + STARTING;
+    loop {
+        if let Ok(file) = find(&folders.runtime).await {
+            return Ok(file);
+        }
+        if tokio::time::Instant::now() > deadline {
+            let log = folders.data.join(LOG);
+            return Err(UserError::with_hint("the daemon does not answer", format!("read {}", log.display())));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// Starts `bellwether daemon` in the background, away from this terminal, and waits until it answers.
 pub async fn start(global: &Global, folders: &Folders) -> anyhow::Result<DaemonFile> {
     let program = std::env::current_exe()
@@ -172,7 +190,7 @@ pub async fn start(global: &Global, folders: &Folders) -> anyhow::Result<DaemonF
             "name one that can be written, with --data-dir",
         )
     })?;
-    let log = folders.data.join("daemon.log");
+    let log = folders.data.join(LOG);
     // What an earlier daemon said last is worth keeping, but not for ever.
     if fs::metadata(&log).is_ok_and(|about| about.len() > LARGEST_LOG) {
         drop(fs::rename(&log, folders.data.join("daemon.log.1")));
@@ -189,8 +207,10 @@ pub async fn start(global: &Global, folders: &Folders) -> anyhow::Result<DaemonF
     if let Some(data) = &global.data_dir {
         command.arg("--data-dir").arg(data);
     }
+    // Tokio waits for a child that nobody waits for: one that has died must not look alive.
     let mut child = command
         .arg("daemon")
+        .env(rescue::VARIABLE, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(output)

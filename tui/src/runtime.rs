@@ -33,6 +33,7 @@ use crate::{
         stream::{self, Reconnect, StreamCommand, StreamMessage},
     },
     memory::Memory,
+    rescue::Rescue,
     settings_file::SettingsFile,
     terminal::{self, FrameBytes, Guard},
     view,
@@ -68,6 +69,8 @@ pub struct DashboardOptions {
     pub reconnect: Reconnect,
     /// How to start a daemon when there is none any more; nothing where that is not the dashboard's to do.
     pub start: Option<Starter>,
+    /// What starts a daemon again that was started in the background and has died; nothing where others look after it.
+    pub rescue: Option<Rescue>,
     /// Where the user's settings are read and saved.
     pub settings: SettingsFile,
     /// The folder for what the dashboard remembers, and for its log.
@@ -143,6 +146,7 @@ struct Loop {
     settings: mpsc::Receiver<Result<Dashboard, String>>,
     file: SettingsFile,
     start: Option<Arc<Starter>>,
+    rescue: Option<Arc<Rescue>>,
     bytes: FrameBytes,
     alarm: Alarm,
     terminal: Terminal<CrosstermBackend<FrameBytes>>,
@@ -170,9 +174,9 @@ impl Loop {
         tokio::spawn(options.settings.clone().watch(changed));
         let bytes = FrameBytes::default();
         let terminal = Terminal::new(CrosstermBackend::new(bytes.clone())).context("measure the terminal")?;
-        let (file, start) = (options.settings, options.start.map(Arc::new));
+        let (file, start, rescue) = (options.settings, options.start.map(Arc::new), options.rescue.map(Arc::new));
         let alarm = Alarm::default();
-        Ok(Self { api, frames, commands, replies, reply, settings, file, start, bytes, alarm, terminal })
+        Ok(Self { api, frames, commands, replies, reply, settings, file, start, rescue, bytes, alarm, terminal })
     }
 
     async fn run(mut self, app: &mut App) -> anyhow::Result<()> {
@@ -298,9 +302,17 @@ impl Loop {
                     Reply::SettingsSaved(saved.unwrap_or_else(|_| Err("the settings were not saved".to_owned())))
                 });
             }
+            Effect::Rescue => {
+                if let Some(rescue) = self.rescue.clone() {
+                    self.call(|_| async move { Reply::Rescued(rescue.lost().await) });
+                }
+            }
             Effect::StartDaemon => {
-                let start = self.start.clone();
+                let (start, rescue) = (self.start.clone(), self.rescue.clone());
                 self.call(move |_| async move {
+                    if let Some(rescue) = rescue {
+                        rescue.forget().await;
+                    }
                     Reply::Started(match start {
                         Some(start) => start().await.map_err(|error| error.to_string()),
                         None => Err("a demo that is over is begun anew with `bellwether demo`".to_owned()),
@@ -345,14 +357,9 @@ impl Loop {
                 Reply::Acknowledged(ids, refused)
             }),
             Effect::Delete(id) => self.call(move |api| async move { Reply::Deleted(id, api.delete_alert(id).await) }),
-            Effect::Restore(id, line, paused) => self.call(move |api| async move {
-                let mut answer = api.create_alert(&line).await;
-                if paused && let Ok(new) = &answer {
-                    let patch = AlertPatch { paused: Some(true), ..AlertPatch::default() };
-                    answer = api.patch_alert(new.alert.id, &patch).await;
-                }
-                Reply::Restored(id, answer)
-            }),
+            Effect::Restore(id) => {
+                self.call(move |api| async move { Reply::Restored(id, api.restore_alert(id).await) });
+            }
             // The others are carried out where the terminal is.
             _ => {}
         }

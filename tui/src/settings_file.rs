@@ -27,6 +27,9 @@ const LOOK: Duration = Duration::from_secs(1);
 const SECTION: &str = "dashboard";
 /// What is never written into the configuration file.
 const OURS: &str = "hints";
+/// How the chart was left. It is written into the configuration file only where that names it already: turning a chart is no reason to
+/// make a file, or to change one under version control.
+const REMEMBERED: [&str; 5] = ["chart_range", "chart_style", "chart_studies", "chart_volume", "chart_compare"];
 
 /// The files that settings are read from and saved to.
 #[derive(Clone, Debug)]
@@ -74,7 +77,10 @@ impl SettingsFile {
         if changed.is_empty() {
             return Ok(None);
         }
-        let (mine, theirs): (Vec<&str>, Vec<&str>) = changed.into_iter().partition(|key| *key == OURS);
+        let (mine, theirs): (Vec<&str>, Vec<&str>) = changed.into_iter().partition(|key| {
+            let named = section(&config).is_some_and(|section| section.contains_key(key));
+            *key == OURS || REMEMBERED.contains(key) && !named
+        });
         let kept = state.to_string();
         let mut elsewhere = None;
         if !theirs.is_empty() {
@@ -164,7 +170,7 @@ fn section_mut(document: &mut DocumentMut) -> &mut dyn TableLike {
 }
 
 /// Every key of the section.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 20] = [
     "theme",
     "up_color",
     "ascii",
@@ -173,6 +179,11 @@ const KEYS: [&str; 15] = [
     "bell",
     "mouse",
     OURS,
+    REMEMBERED[0],
+    REMEMBERED[1],
+    REMEMBERED[2],
+    REMEMBERED[3],
+    REMEMBERED[4],
     "columns",
     "watchlist",
     "order",
@@ -194,6 +205,11 @@ fn item(key: &str, settings: &Dashboard) -> Item {
         "bell" => settings.bell.into(),
         "mouse" => settings.mouse.into(),
         "hints" => settings.hints.into(),
+        "chart_range" => settings.chart_range.as_str().into(),
+        "chart_style" => settings.chart_style.as_str().into(),
+        "chart_studies" => settings.chart_studies.as_str().into(),
+        "chart_volume" => settings.chart_volume.into(),
+        "chart_compare" => settings.chart_compare.as_str().into(),
         "columns" => list(&mut settings.columns.iter().map(|c| c.as_str().to_owned())),
         "watchlist" => settings.watchlist.as_str().into(),
         "order" => list(&mut settings.order.iter().map(ToString::to_string)),
@@ -365,6 +381,22 @@ mod tests {
         let seen = Dashboard { hints: false, ..Dashboard::default() };
         assert_eq!((file.save(&seen), file.read().ok().map(|s| s.hints)), (Ok(None), Some(false)));
         assert!(!file.config.exists());
+    }
+
+    #[test]
+    fn how_the_chart_was_left_is_remembered_beside_the_file_unless_the_file_names_it() {
+        use bellwether_core::config::dashboard::{ChartStyle, Range};
+        let (_folder, file) = lab(Some("[dashboard]\nchart_style = \"line\" # calm\n"));
+        let mut wanted = file.read().expect("sensible");
+        assert_eq!((wanted.chart_style, wanted.chart_range), (ChartStyle::Line, Range::Day));
+        (wanted.chart_style, wanted.chart_range, wanted.chart_compare) = (ChartStyle::Area, Range::Year, "ETH".into());
+        assert_eq!((file.save(&wanted), file.read().ok().as_ref()), (Ok(None), Some(&wanted)));
+        let text = |path: &Path| fs::read_to_string(path).expect("text");
+        assert_eq!(text(&file.config), "[dashboard]\nchart_style = \"area\" # calm\n");
+        assert!(text(&file.state).contains("chart_range = \"1Y\""), "{}", text(&file.state));
+        fs::write(&file.config, "[dashboard]\nchart_compare = \" ETH\"\n").expect("written");
+        fs::remove_file(&file.state).expect("gone");
+        assert!(file.read().expect_err("no symbol").to_string().contains("chart_compare"));
     }
 
     #[test]

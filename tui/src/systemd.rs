@@ -1,10 +1,12 @@
 //! What a service manager is told about the daemon (`sd_notify(3)`): that it is ready, what it does, that it lives. Where nobody
 //! listens (`NOTIFY_SOCKET` is not set) nothing is told. And the credentials that systemd hands to a service.
 
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::{env, fs, net::TcpListener, path::PathBuf, time::Duration};
 
 use bellwether_core::text::sanitize;
 use sd_notify::NotifyState;
+
+use crate::error::UserError;
 
 /// The longest time between two looks at whether all parts turn.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
@@ -43,6 +45,23 @@ pub fn watchdog() -> Option<Duration> {
 
 fn look(period: Duration) -> Duration {
     (period / 4).clamp(Duration::from_millis(1), LONGEST_LOOK)
+}
+
+/// The socket that the service manager has opened for this process (`sd_listen_fds(3)`); nothing where it has opened none. It is taken once:
+/// programs that this one starts are not told of it.
+pub fn socket() -> Result<Option<TcpListener>, UserError> {
+    let mut handed = listenfd::ListenFd::from_env();
+    let wrong = |what: &str| {
+        UserError::with_hint(
+            format!("the service manager handed over {what}"),
+            "the daemon takes one TCP socket: a single `ListenStream=127.0.0.1:8000` in bellwether.socket",
+        )
+    };
+    match handed.len() {
+        0 => Ok(None),
+        1 => handed.take_tcp_listener(0).map_err(|_| wrong("a socket that is none of TCP")),
+        more => Err(wrong(&format!("{more} sockets"))),
+    }
 }
 
 /// A credential of this service (`LoadCredential=`), by its name. It is not more than its first line.

@@ -80,7 +80,8 @@ impl Unit {
              WatchdogSec=60\n\
              TimeoutStartSec=60\n\
              TimeoutStopSec=20\n\
-             UMask=0077\n",
+             UMask=0077\n\
+             LimitCORE=0\n",
             words.join(" ")
         );
         for (name, file) in &self.credentials {
@@ -139,9 +140,14 @@ mod tests {
     #[test]
     fn it_is_restarted_when_it_fails_or_stands_still_and_may_do_little() {
         let text = unit().text();
-        for line in
-            ["Type=notify", "WatchdogSec=60", "Restart=on-failure", "PrivateUsers=yes", "WantedBy=default.target"]
-        {
+        for line in [
+            "Type=notify",
+            "WatchdogSec=60",
+            "Restart=on-failure",
+            "LimitCORE=0",
+            "PrivateUsers=yes",
+            "WantedBy=default.target",
+        ] {
             assert!(text.lines().any(|l| l == line), "{line}: {text}");
         }
         // It would hide the socket of the desktop's bus.

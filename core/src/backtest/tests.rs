@@ -67,7 +67,7 @@ fn indicators_know_what_was_before_the_history() {
     let bar = |minute: i64, close: i64| {
         let close = Price::new(close.into());
         let (from, to) = (at(minute), at(minute + 1));
-        Candle { from, to, open: close, high: close, low: close, close, session: Session::Regular }
+        Candle { from, to, open: close, high: close, low: close, close, session: Session::Regular, volume: None }
     };
     let lines = ["BTC > sma(3, 1m) each", "BTC > sma(3, 1m) and ETH > sma(1, 1m) each"].map(str::to_owned);
     let mut catalog = Catalog::builtin();
@@ -250,7 +250,7 @@ fn bars() -> Vec<Candle> {
         let mut price = || fields.next()?.parse::<Price>().ok();
         let (open, high, low, close) = (price()?, price()?, price()?, price()?);
         let to = from.plus(Span::from_seconds(60));
-        Some(Candle { from, to, open, high, low, close, session: crate::tick::Session::Regular })
+        Some(Candle { from, to, open, high, low, close, session: crate::tick::Session::Regular, volume: None })
     };
     BARS.lines().skip(1).map(|line| bar(line).expect("a bar")).collect()
 }

@@ -36,6 +36,16 @@ pub struct Dashboard {
     pub mouse: bool,
     /// Whether the three hints of the first run are still shown.
     pub hints: bool,
+    /// How much time a chart shows at first: the range that was chosen last.
+    pub chart_range: Range,
+    /// How prices are drawn.
+    pub chart_style: ChartStyle,
+    /// The indicators in the chart.
+    pub chart_studies: Studies,
+    /// Whether what was traded stands under the prices.
+    pub chart_volume: bool,
+    /// The instrument that others are compared with; empty: none.
+    pub chart_compare: String,
     /// The columns of the table after the symbol, in their order; those that do not fit are left out.
     pub columns: Vec<Column>,
     /// The list shown first: a name out of `watchlists`, or `all`.
@@ -64,6 +74,11 @@ impl Default for Dashboard {
             sound: None,
             mouse: true,
             hints: true,
+            chart_range: Range::Day,
+            chart_style: ChartStyle::Candles,
+            chart_studies: Studies::None,
+            chart_volume: true,
+            chart_compare: String::new(),
             columns: Column::usual(),
             watchlist: ALL.to_owned(),
             order: Vec::new(),
@@ -131,6 +146,58 @@ words! {
         Blocks = "blocks",
         /// Braille dots, two points a column.
         Braille = "braille",
+    }
+}
+
+words! {
+    /// How much time a chart shows.
+    Range {
+        /// An hour.
+        Hour = "1H",
+        /// Four hours.
+        FourHours = "4H",
+        /// A day.
+        Day = "1D",
+        /// A week.
+        Week = "1W",
+        /// A month.
+        Month = "1M",
+        /// Three months.
+        Quarter = "3M",
+        /// A year.
+        Year = "1Y",
+        /// Five years.
+        FiveYears = "5Y",
+    }
+}
+
+words! {
+    /// How prices are drawn.
+    ChartStyle {
+        /// Open, high, low and close of each bar.
+        Candles = "candles",
+        /// The closes.
+        Line = "line",
+        /// The closes, filled below.
+        Area = "area",
+    }
+}
+
+words! {
+    /// The indicators in the chart.
+    Studies {
+        /// None.
+        None = "none",
+        /// A simple moving average of 20 bars.
+        Sma = "sma",
+        /// An exponential moving average of 50 bars.
+        Ema = "ema",
+        /// Bollinger bands of 20 bars and twice the deviation.
+        Bollinger = "bollinger",
+        /// The relative strength index of 14 bars, in a panel of its own.
+        Rsi = "rsi",
+        /// All of them.
+        All = "all",
     }
 }
 
@@ -228,6 +295,9 @@ impl Dashboard {
             if self.columns[..i].contains(column) {
                 wrong("columns", format!("`{}` stands there twice", column.as_str()));
             }
+        }
+        if !self.chart_compare.is_empty() && self.chart_compare.parse::<Symbol>().is_err() {
+            wrong("chart_compare", "expected the symbol of an instrument, such as \"ETH\", or \"\"".to_owned());
         }
         let code = &self.currency;
         if !(2..=5).contains(&code.len()) || !code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {

@@ -762,6 +762,8 @@ pub struct Webhook {
 pub struct Data {
     /// How long one-minute bars are kept.
     pub keep_bars: Span,
+    /// How long firings and their deliveries are kept, from when they were recorded.
+    pub keep_history: Span,
     /// A file into which every price is recorded that is handed to the evaluator.
     pub record: Option<PathBuf>,
     /// How many daily backups of the database are kept beside it; 0: none is made.
@@ -770,7 +772,12 @@ pub struct Data {
 
 impl Default for Data {
     fn default() -> Self {
-        Self { keep_bars: Span::from_seconds(30 * 86_400), record: None, backups: 3 }
+        Self {
+            keep_bars: Span::from_seconds(30 * 86_400),
+            keep_history: Span::from_seconds(730 * 86_400),
+            record: None,
+            backups: 3,
+        }
     }
 }
 

@@ -119,6 +119,9 @@ impl Config {
         if self.data.keep_bars < Span::from_seconds(86_400) {
             wrong("data.keep_bars", "expected a duration from 1d upward");
         }
+        if self.data.keep_history < Span::from_seconds(31 * 86_400) {
+            wrong("data.keep_history", "expected a duration from 31d upward");
+        }
         if self.heartbeat.every < Span::from_seconds(10) {
             wrong("heartbeat.every", "expected a duration from 10s upward");
         }
@@ -238,8 +241,25 @@ fn for_people(message: &str) -> String {
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
     match crate::suggest::nearest(key, known.iter().copied()) {
         Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
-        None => format!("unknown key `{key}`; known here: {}", known.join(", ")),
+        None => match elsewhere(key) {
+            Some(place) => format!("unknown key `{key}`; did you mean `{place}`?"),
+            None => format!("unknown key `{key}`; known here: {}", known.join(", ")),
+        },
     }
+}
+
+/// A section of that name, or nearly, that stands below another one.
+fn elsewhere(key: &str) -> Option<String> {
+    let below = [
+        ("channels", &["desktop", "email", "sms", "webhook", "command"][..]),
+        (
+            "feeds",
+            &["coinbase", "kraken", "binance", "coingecko", "yahoo", "finnhub", "twelvedata", "simulated", "tape"],
+        ),
+    ];
+    below.iter().find_map(|(above, names)| {
+        crate::suggest::nearest(key, names.iter().copied()).map(|name| format!("{above}.{name}"))
+    })
 }
 
 /// Where the value of a dotted key stands in the text; the start where it cannot be found.

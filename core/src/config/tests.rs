@@ -21,6 +21,8 @@ fn mistakes_are_named_with_their_place_and_what_was_meant() {
             "3:8: invalid value: integer `70000`, expected an integer from 1 to 65535",
         ),
         ("[channels.email]\nhost = 'h'\nport = 0", "expected an integer from 1 to 65535"),
+        ("[feeds.yahoo]\ninterval = 90", "2:12: invalid type: integer `90`, expected a duration such as \"90s\""),
+        ("[emial]\nhost = 'x'", "1:2: unknown key `emial`; did you mean `channels.email`?"),
         ("[feeds.yahoo]\ninterval = '5 mins ago'", "2:12: expected a duration such as \"90s\""),
         ("[feeds.yahoo]\ninterval = '1s'", "2:12: `feeds.yahoo.interval`: expected a duration from 30s upward"),
         ("[server]\nlisten = '0.0.0.0:8000'", "2:10: `server.listen`: anybody on the network could reach it"),

@@ -35,6 +35,17 @@ enum Start {
     Judged,
 }
 
+/// Of how many deleted alerts what was known of them is kept.
+const PARTED: usize = 64;
+
+impl AlertMemory {
+    /// Whether this is of the alert as it stands now: of the same rule, and not of a pause that is over.
+    fn fits(&self, alert: &Alert) -> bool {
+        let resumed = self.paused && !alert.paused;
+        !resumed && self.memory.terms.len() == alert.rule.terms.len() && self.text == evaluated_text(&alert.rule)
+    }
+}
+
 impl Evaluator {
     /// The evaluator as it was when the last of `memory`'s cuts was taken; nothing fires. An alert without a memory, or
     /// with one of another text, is started afresh: armed by the last known price, judged at its next observation.
@@ -49,10 +60,7 @@ impl Evaluator {
         let mut memories: std::collections::HashMap<AlertId, AlertMemory> =
             memory.alerts.into_iter().map(|a| (a.id, a)).collect();
         for alert in alerts {
-            let known = memories.remove(&alert.id).filter(|m| {
-                let resumed = m.paused && !alert.paused;
-                !resumed && m.memory.terms.len() == alert.rule.terms.len() && m.text == evaluated_text(&alert.rule)
-            });
+            let known = memories.remove(&alert.id).filter(|memory| memory.fits(&alert));
             evaluator.revive(alert, known);
         }
         evaluator.markets.iter_mut().for_each(Market::sweep);
@@ -89,6 +97,11 @@ impl Evaluator {
         self.begin(now);
         match change {
             AlertChange::Delete { .. } => {
+                if let Some(slot) = self.slot(id) {
+                    let memory = slot.written(&self.markets);
+                    self.parted.truncate(PARTED - 1);
+                    self.parted.push_front(memory);
+                }
                 self.remove(id);
                 self.buried.insert(id, version);
             }
@@ -122,6 +135,28 @@ impl Evaluator {
                     }
                 });
             }
+        }
+        true
+    }
+
+    /// Takes a deleted alert back as it was: with what is known of it here, or else with the `memory` that was recorded. Nothing fires;
+    /// it is judged at its next observation, as after a restart. False where its version is not newer than the known one.
+    pub fn bring_back(&mut self, alert: Alert, memory: Option<AlertMemory>, now: Timestamp) -> bool {
+        let id = alert.id;
+        let known = self.slot(id).map(|s| s.version).max(self.buried.get(&id).copied());
+        if known.is_some_and(|known| alert.version <= known) {
+            return false;
+        }
+        self.begin(now);
+        self.remove(id);
+        self.buried.remove(&id);
+        let own = self.parted.iter().position(|memory| memory.id == id).and_then(|at| self.parted.remove(at));
+        // It is of the moment of the deletion: nothing was missed in between.
+        let known = own.or(memory).filter(|memory| memory.fits(&alert));
+        let known = known.map(|memory| AlertMemory { version: alert.version, ..memory });
+        self.revive(alert, known);
+        if let Some(number) = self.number(id) {
+            self.mark(number);
         }
         true
     }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{bars::BarMemory, state::Memory, window::Track};
-use crate::{alert::AlertId, instrument::Symbol};
+use crate::{alert::AlertId, instrument::Symbol, time::Timestamp};
 
 /// Everything that changed since the last cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,19 @@ impl Cut {
         self.instruments.retain(|i| later.instruments.iter().all(|l| l.symbol != i.symbol));
         self.alerts.extend(later.alerts);
         self.instruments.extend(later.instruments);
+    }
+
+    /// As it is remembered where the clock shows `now`: what was received later, by a clock that was ahead then, was received now. Otherwise
+    /// every price would count as old until that time has come.
+    #[must_use]
+    pub fn received_by(mut self, now: Timestamp) -> Self {
+        for instrument in &mut self.instruments {
+            let tracks = std::iter::once(&mut instrument.regular).chain(&mut instrument.extended);
+            for last in tracks.filter_map(|track| track.last.as_mut()) {
+                last.received = last.received.min(now);
+            }
+        }
+        self
     }
 
     /// Whether nothing changed.
@@ -140,5 +153,54 @@ pub(super) mod marks {
             list.push_back(Mark::new(Timestamp::from_micros(ts), seq, price));
         }
         Ok(list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        alert::{Alert, AlertChange, AlertId, UserId},
+        catalog::Catalog,
+        evaluator::Evaluator,
+        instrument::FeedId,
+        parse::{ParseContext, parse},
+        tick::Tick,
+        time::{Span, Timestamp},
+    };
+
+    #[test]
+    fn what_a_clock_that_was_ahead_has_recorded_makes_no_later_price_old() {
+        let (catalog, now) = (Catalog::builtin(), Timestamp::from_seconds(1_795_300_000));
+        let context = ParseContext { catalog: &catalog, now, timezone: &jiff::tz::TimeZone::UTC, channels: &[] };
+        let alert = Alert {
+            id: AlertId(1),
+            owner: UserId::OWNER,
+            version: 1,
+            rule: parse("BTC > 60k each", &context).expect("an alert"),
+            paused: false,
+            snoozed_until: None,
+            created: now,
+            updated: now,
+        };
+        let tick = |price: &str, at: i64, ahead: i64| {
+            let at = now.plus(Span::from_seconds(at));
+            let symbol = "BTC".parse().expect("a symbol");
+            let price = price.parse().expect("a price");
+            let mut tick = Tick::new(symbol, price, FeedId::Coinbase, at.plus(Span::from_seconds(ahead)));
+            tick.exchange_time = Some(at);
+            tick
+        };
+        let mut evaluator = Evaluator::new(catalog.instruments().iter().cloned());
+        assert!(evaluator.apply(AlertChange::Put(alert.clone()), now, &mut Vec::new()));
+        let mut fired = Vec::new();
+        // By a clock that is a day ahead the first price is a day old: it is known, and fires nothing.
+        evaluator.on_tick(&tick("59990", 1, 86_400), &mut fired);
+        let cut = evaluator.take_cut();
+        for (right, firings) in [(false, 0), (true, 1)] {
+            let memory = if right { cut.clone().received_by(now) } else { cut.clone() };
+            let mut restored = Evaluator::restore(catalog.instruments().iter().cloned(), vec![alert.clone()], memory);
+            restored.on_tick(&tick("60010", 2, 0), &mut fired);
+            assert_eq!(fired.len(), firings, "with the clock right: {right}");
+        }
     }
 }

@@ -50,7 +50,7 @@ use self::{
     step::{End, Occasion, Readings, Scene, Seen},
     style::Styles,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
     alert::{Alert, AlertId, AlertState},
@@ -72,6 +72,8 @@ pub struct Evaluator {
     styles: Styles,
     /// Versions of deleted alerts: a change that was overtaken by the deletion must not bring them back.
     buried: QuickMap<AlertId, u32>,
+    /// What was known of the alerts that were deleted last, should one of them be brought back.
+    parted: VecDeque<AlertMemory>,
     /// The largest receive time seen.
     rx: Timestamp,
     /// Who fired in the running input, and where that firing stands in the input's list. Not kept where the input is one observation.

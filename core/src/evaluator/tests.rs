@@ -136,7 +136,16 @@ fn minutes(closes: &[i64]) -> Vec<Candle> {
     let candle = |(place, close): (i64, &i64)| {
         let (from, close) = (at(first + 60 * place), Price::new((*close).into()));
         let to = from.plus(Span::from_seconds(60));
-        Candle { from, to, open: close, high: close, low: close, close, session: crate::tick::Session::Regular }
+        Candle {
+            from,
+            to,
+            open: close,
+            high: close,
+            low: close,
+            close,
+            session: crate::tick::Session::Regular,
+            volume: None,
+        }
     };
     (0..).zip(closes).map(candle).collect()
 }
@@ -327,4 +336,43 @@ fn what_is_not_believed_says_why() {
     assert_eq!(admit(Tick { exchange_time: Some(at(15)), ..tick("BTC", "5", 600) }), "stale");
     let far = Price::new(rust_decimal::Decimal::MAX);
     assert_eq!(admit(Tick { price: far, ..tick("BTC", "5", 601) }), "accepted");
+}
+
+#[test]
+fn a_deleted_alert_comes_back_as_it_was_and_fires_nothing_twice() {
+    let texts = ["BTC > 60 once", "BTC > 60 every 1h", "BTC crosses up 100"];
+    for restarted in [false, true] {
+        let mut evaluator = evaluator(&texts);
+        let fired = play(&mut evaluator, &[("BTC", "61")]);
+        assert_eq!(fired.len(), 2);
+        let memories = evaluator.take_cut();
+        for id in 1..=3 {
+            let gone = AlertChange::Delete { id: AlertId(id), version: 2 };
+            assert!(evaluator.apply(gone, at(5), &mut Vec::new()));
+        }
+        if restarted {
+            let instruments = memories.instruments.clone();
+            let cut = Cut { alerts: Vec::new(), instruments };
+            evaluator = Evaluator::restore(catalog().instruments().iter().cloned(), Vec::new(), cut);
+        }
+        for (id, text) in (1..).zip(texts) {
+            let memory = memories.alerts.iter().find(|memory| memory.id == AlertId(id)).cloned();
+            let back = |version| Alert { version, ..alert(id, text) };
+            if !restarted {
+                assert!(!evaluator.bring_back(back(2), memory.clone(), at(6)), "that version is gone");
+            }
+            assert!(evaluator.bring_back(back(3), memory.filter(|_| restarted), at(6)));
+            assert!(!evaluator.apply(AlertChange::Put(back(2)), at(7), &mut Vec::new()), "overtaken");
+        }
+        let states =
+            [1, 2, 3].map(|id| evaluator.status(AlertId(id), at(8)).map(|status| (status.state, status.count)));
+        let expected = [(AlertState::Done, 1), (AlertState::Cooling, 1), (AlertState::Armed, 0)];
+        assert_eq!(states, expected.map(Some), "restarted: {restarted}");
+        let mut out = Vec::new();
+        evaluator.on_tick(&tick("BTC", "62", 10), &mut out);
+        assert_eq!(out, [], "neither what was told already");
+        evaluator.on_tick(&tick("BTC", "101", 11), &mut out);
+        assert_eq!(out.len(), 1, "but what is new");
+        assert_eq!((out[0].id.alert, out[0].id.version), (AlertId(3), 3));
+    }
 }

@@ -31,8 +31,8 @@ use super::{
     once, structured,
 };
 use crate::{
-    links::Change,
-    store::{AlertEdit, StoreError},
+    links::{Change, Returned},
+    store::{AlertEdit, Restored, StoreError},
 };
 
 /// How long an answer waits for the evaluator before it says that it did.
@@ -173,6 +173,31 @@ pub(crate) async fn delete_alert(
     .await
 }
 
+/// Brings a deleted alert back under its own number, with its state. Where it stands already, that is the answer.
+pub(crate) async fn restore_alert(
+    gateway: &Arc<Gateway>,
+    caller: Caller,
+    id: AlertId,
+) -> Result<AlertAnswer, ApiError> {
+    let gateway = Arc::clone(gateway);
+    durably(async move {
+        let turn = gateway.turns.of(id).await;
+        let back = gateway.store.restore_alert(caller.user, id, gateway.clock.now()).await;
+        let back = back.map_err(|error| match error {
+            StoreError::Gone => ApiError::Gone(format!("{id} was deleted more than a day ago: write it anew.")),
+            error => missing(error.into(), id),
+        })?;
+        let (alert, memory) = match back {
+            Restored::Standing(alert) => return answer(&gateway, alert, true, Vec::new()).await,
+            Restored::Back(alert, memory) => (alert, memory),
+        };
+        let returned = Some(Box::new(Returned { memory: memory.map(|memory| *memory) }));
+        let told = tell_of(&gateway, AlertChange::Put(alert.clone()), returned, Some(turn)).await;
+        answer(&gateway, alert, told, Vec::new()).await
+    })
+    .await
+}
+
 /// Tells the evaluator that an alert is gone, which the store knows already.
 pub(super) async fn tell_deleted(gateway: &Gateway, id: AlertId, version: u32) -> bool {
     tell(gateway, AlertChange::Delete { id, version }, None).await
@@ -188,10 +213,14 @@ pub(super) async fn durably<T: Send + 'static>(
 /// Tells the evaluator of a change, and waits a while until it knows it. The telling itself is never given up; the turn is
 /// held until the change stands in the queue.
 async fn tell(gateway: &Gateway, change: AlertChange, turn: Option<Turn>) -> bool {
+    tell_of(gateway, change, None, turn).await
+}
+
+async fn tell_of(gateway: &Gateway, change: AlertChange, returned: Option<Box<Returned>>, turn: Option<Turn>) -> bool {
     let (done, known) = oneshot::channel();
     let changes = gateway.changes.clone();
     let telling = tokio::spawn(async move {
-        let queued = changes.send(Change { change, done }).await.is_ok();
+        let queued = changes.send(Change { change, returned, done }).await.is_ok();
         drop(turn);
         queued && known.await.is_ok()
     });
@@ -205,7 +234,7 @@ pub(super) async fn tell_all(gateway: &Gateway, changes: Vec<AlertChange>) -> bo
         let mut answers = Vec::new();
         for change in changes {
             let (done, known) = oneshot::channel();
-            if queue.send(Change { change, done }).await.is_err() {
+            if queue.send(Change { change, returned: None, done }).await.is_err() {
                 return false;
             }
             answers.push(known);
@@ -447,4 +476,17 @@ pub(crate) async fn delete(
     let expected = if_match(&gateway, caller, id.0, &headers).await?;
     delete_alert(&gateway, caller, id.0, expected).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Brings a deleted alert back.
+///
+/// Under its own number, one version on, with its state and its history; within a day of the deletion. Deliveries that the deletion
+/// cancelled stay cancelled. Where the alert stands already, nothing is changed.
+#[utoipa::path(post, path = "/alerts/{id}/restore", tag = "alerts", security(("token" = [])),
+    params(("id" = AlertId, Path, description = "Its id")),
+    responses((status = 200, body = AlertAnswer), (status = 401, body = Problem), (status = 404, body = Problem),
+    (status = 409, body = Problem), (status = 410, body = Problem)))]
+pub(crate) async fn restore(State(gateway): State<Arc<Gateway>>, caller: Caller, id: Id) -> Result<Response, ApiError> {
+    let answer = restore_alert(&gateway, caller, id.0).await?;
+    Ok(tagged(StatusCode::OK, &answer.alert, &answer))
 }

@@ -209,7 +209,7 @@ mod tests {
         let end = Timestamp::from_seconds(NOW.as_seconds() - NOW.as_seconds().rem_euclid(60));
         let [open, high, low, close] = prices.map(|p| p.parse().expect("a price"));
         let to = Timestamp::from_seconds(end.as_seconds() - 60 * minutes_ago);
-        Candle { from: to.minus(MINUTE), to, open, high, low, close, session: Session::Regular }
+        Candle { from: to.minus(MINUTE), to, open, high, low, close, session: Session::Regular, volume: None }
     }
 
     async fn record(rig: &Rig, symbol: &str, bars: impl IntoIterator<Item = Candle>) {

@@ -1,8 +1,10 @@
 //! An echo on the stack of `/prices/ws`, for conformance suites such as Autobahn's, which want every message back:
 //!
 //! ```sh
-//! BELLWETHER_ECHO=127.0.0.1:9001 cargo test -p bellwether-daemon --lib -- --ignored an_echo_for_conformance_suites
+//! BELLWETHER_ECHO=127.0.0.1:9001 cargo test -p bellwether-daemon --lib an_echo_for_conformance_suites
 //! ```
+//!
+//! With the variable it serves until it is ended; without it nothing is done.
 //!
 //! The listener, the limits and the good-byes are those of the daemon; only the session is another.
 
@@ -34,9 +36,8 @@ async fn echo(mut socket: WebSocket) {
 }
 
 #[tokio::test]
-#[ignore = "for a conformance suite, by hand: it serves until it is ended"]
 async fn an_echo_for_conformance_suites() {
-    let address = std::env::var("BELLWETHER_ECHO").expect("BELLWETHER_ECHO has an address and a port");
+    let Ok(address) = std::env::var("BELLWETHER_ECHO") else { return };
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let rig = Rig::new().await;
     let answer = |upgrade: WebSocketUpgrade| async { stream::limited(upgrade).on_upgrade(echo) };

@@ -25,6 +25,8 @@ pub(crate) enum ApiError {
     Forbidden(String),
     /// Nothing is there, or it is somebody else's.
     NotFound(String),
+    /// It was there, and is not any more.
+    Gone(String),
     /// The path exists, the method does not.
     MethodNotAllowed,
     /// It contradicts what is there.
@@ -127,6 +129,7 @@ impl ApiError {
             Self::Broken(_) => "Something is broken here; the daemon's log says more.".to_owned(),
             Self::Forbidden(detail)
             | Self::NotFound(detail)
+            | Self::Gone(detail)
             | Self::Conflict(detail)
             | Self::Misdirected(detail)
             | Self::Unavailable(detail)
@@ -144,6 +147,7 @@ impl ApiError {
             Self::Unauthenticated | Self::WrongLogin => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Gone(_) => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Stale { .. } => StatusCode::PRECONDITION_FAILED,
@@ -164,6 +168,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound => Self::nothing(),
+            StoreError::Gone => Self::Gone("It is gone for good.".to_owned()),
             StoreError::Conflict { current } => Self::Stale { current: Some(current) },
             StoreError::Exists => Self::Conflict("It exists already.".to_owned()),
             StoreError::Quota { limit } => {

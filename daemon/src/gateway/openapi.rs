@@ -1,14 +1,15 @@
 //! The routes and their description, made in one go from the handlers' own annotations, and the page that shows it.
 
-use std::sync::Arc;
+use std::{io::Read as _, sync::Arc};
 
 use axum::{
     Extension, Router,
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use bellwether_core::{firing::Firing, protocol::Problem};
+use flate2::read::GzDecoder;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -67,8 +68,8 @@ pub(crate) fn routes() -> Router<Arc<Gateway>> {
     let mut document = serde_json::to_value(document).expect("the document holds text, numbers and lists alone");
     promises::complete(&mut document);
     router
-        .route("/docs/", get(|| async { docs_file("index.html") }))
-        .route("/docs/{file}", get(|name: Name| async move { docs_file(&name.0) }))
+        .route("/docs/", get(|headers: HeaderMap| async move { docs_file("index.html", &headers) }))
+        .route("/docs/{file}", get(|name: Name, headers: HeaderMap| async move { docs_file(&name.0, &headers) }))
         .layer(Extension(Messages(asyncapi::document(&document).to_string().into())))
         .layer(Extension(Document(document.to_string().into())))
 }
@@ -86,6 +87,7 @@ pub(super) fn described() -> (Router<Arc<Gateway>>, utoipa::openapi::OpenApi) {
         .routes(routes!(alerts::list, alerts::create))
         .routes(routes!(import::import))
         .routes(routes!(alerts::read, alerts::update, alerts::delete))
+        .routes(routes!(alerts::restore))
         .routes(routes!(events::of_alert))
         .routes(routes!(events::all))
         .routes(routes!(events::deliveries))
@@ -129,18 +131,79 @@ async fn docs() -> Redirect {
     Redirect::to("/docs/")
 }
 
-fn docs_file(name: &str) -> Response {
+/// One file of that page. They are kept packed, and unpacked only for those who cannot.
+fn docs_file(name: &str, headers: &HeaderMap) -> Response {
     let config = Config::from("/openapi.json").validator_url("none").persist_authorization(false);
-    match utoipa_swagger_ui::serve(name, Arc::new(config)) {
-        Ok(Some(file)) => ([(header::CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response(),
-        Ok(None) => ApiError::nothing().into_response(),
-        Err(error) => ApiError::Broken(format!("the page of the documentation: {error}")).into_response(),
+    let broken = |error: &dyn std::fmt::Display| ApiError::Broken(format!("the page of the documentation: {error}"));
+    let file = match utoipa_swagger_ui::serve(name, Arc::new(config)) {
+        Ok(Some(file)) => file,
+        Ok(None) => return ApiError::nothing().into_response(),
+        Err(error) => return broken(&error).into_response(),
+    };
+    let kind = [(header::CONTENT_TYPE, file.content_type), (header::VARY, "accept-encoding".to_owned())];
+    if !file.gzpipped {
+        return (kind, file.bytes.into_owned()).into_response();
     }
+    if takes_gzip(headers) {
+        return (kind, [(header::CONTENT_ENCODING, "gzip")], file.bytes.into_owned()).into_response();
+    }
+    let mut plain = Vec::new();
+    match GzDecoder::new(&*file.bytes).read_to_end(&mut plain) {
+        Ok(_) => (kind, plain).into_response(),
+        Err(error) => broken(&error).into_response(),
+    }
+}
+
+/// Whether the caller takes gzip: named, and not with a weight of nothing (RFC 9110, 12.5.3).
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|one| {
+            let (name, weight) = one.split_once(';').unwrap_or((one, ""));
+            name.trim().eq_ignore_ascii_case("gzip").then(|| weight.trim().trim_start_matches("q="))
+        })
+        .any(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0) || weight.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packed_files_are_sent_only_to_those_who_unpack_them() {
+        let asked =
+            |value: &str| takes_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, value.parse().unwrap())]));
+        assert!(!takes_gzip(&HeaderMap::new()));
+        for yes in ["gzip", "br, gzip", "deflate;q=1, GZIP ;q=0.5"] {
+            assert!(asked(yes), "{yes}");
+        }
+        for no in ["identity", "gzip;q=0", "gzip; q=0.0", "br"] {
+            assert!(!asked(no), "{no}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_page_is_the_same_packed_and_unpacked() {
+        let plain = docs_file("swagger-ui.css", &HeaderMap::new());
+        let packed =
+            docs_file("swagger-ui.css", &HeaderMap::from_iter([(header::ACCEPT_ENCODING, "gzip".parse().unwrap())]));
+        assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip");
+        assert!(!plain.headers().contains_key(header::CONTENT_ENCODING));
+        let body = async |answer: Response| axum::body::to_bytes(answer.into_body(), 16 << 20).await.unwrap();
+        let (plain, packed) = (body(plain).await, body(packed).await);
+        let mut unpacked = Vec::new();
+        GzDecoder::new(&*packed).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(plain, unpacked);
+        assert!(
+            plain.starts_with(b".swagger-ui") && packed.len() * 4 < plain.len(),
+            "{} {}",
+            packed.len(),
+            plain.len()
+        );
+    }
 
     #[test]
     fn every_path_of_the_contract_is_described() {
@@ -159,6 +222,7 @@ mod tests {
             ("/alerts", "get post"),
             ("/alerts/{id}", "get patch delete"),
             ("/alerts/{id}/events", "get"),
+            ("/alerts/{id}/restore", "post"),
             ("/events", "get"),
             ("/deliveries", "get"),
             ("/deliveries/{id}/retry", "post"),

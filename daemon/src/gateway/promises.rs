@@ -63,6 +63,7 @@ const LINKS: [Link; 4] = [
             ("patch", "/alerts/{id}"),
             ("delete", "/alerts/{id}"),
             ("get", "/alerts/{id}/events"),
+            ("post", "/alerts/{id}/restore"),
         ],
     ),
     ("get", "/deliveries", "200", "$response.body#/items/0/id", "id", &[("post", "/deliveries/{id}/retry")]),
@@ -305,7 +306,7 @@ mod tests {
         let answers = calls().flat_map(|call| call["responses"].as_object().into_iter().flat_map(|r| r.values()));
         let links: Vec<&Value> =
             answers.filter_map(|r| r["links"].as_object()).flat_map(|links| links.values()).collect();
-        assert_eq!(links.len(), 8);
+        assert_eq!(links.len(), 9);
         for link in links {
             assert!(link["operationId"].as_str().is_some_and(|name| unique.contains(name)), "{link}");
         }

@@ -45,6 +45,7 @@ fn table(alert: &str, delivery: &str, cursor: &str) -> Vec<(&'static str, &'stat
         with("patch", "/alerts/{id}", "{id}", alert, Hidden),
         with("delete", "/alerts/{id}", "{id}", alert, Hidden),
         with("get", "/alerts/{id}/events", "{id}", alert, Hidden),
+        with("post", "/alerts/{id}/restore", "{id}", alert, Hidden),
         row("get", "/events", Without),
         ("get", "/events", format!("/events?alert={alert}"), Without),
         ("get", "/events", format!("/events?cursor={cursor}"), Without),

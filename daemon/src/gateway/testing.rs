@@ -174,7 +174,7 @@ impl Rig {
         let (news, told) = (events.clone(), Arc::<std::sync::Mutex<Vec<_>>>::default());
         let heard = Arc::clone(&told);
         tokio::spawn(async move {
-            while let Some(Change { change, done }) = asked.recv().await {
+            while let Some(Change { change, done, .. }) = asked.recv().await {
                 heard.lock().expect("lock").push((change.id(), change.version()));
                 let event = match change {
                     AlertChange::Put(a)

@@ -78,6 +78,14 @@ async fn an_alert_is_read_changed_and_deleted() {
     assert_eq!(rig.call("DELETE", "/alerts/a1", OWNER_TOKEN, "").await.0, 204);
     assert_eq!(rig.call("DELETE", "/alerts/a1", OWNER_TOKEN, "").await.0, 404);
     assert_eq!(rig.call("GET", "/alerts/a1", OWNER_TOKEN, "").await.0, 404);
+    let (status, back) = rig.call("POST", "/alerts/a1/restore", OWNER_TOKEN, "").await;
+    assert_eq!((status, &back["id"], &back["expr"], &back["version"]), (200, &json!("a1"), &edited["expr"], &json!(5)));
+    assert_eq!(rig.call("POST", "/alerts/a1/restore", OWNER_TOKEN, "").await.1["version"], json!(5), "once is enough");
+    assert_eq!(rig.call("POST", "/alerts/a99/restore", OWNER_TOKEN, "").await.0, 404);
+    assert_eq!(rig.call("DELETE", "/alerts/a1", OWNER_TOKEN, "").await.0, 204);
+    rig.clock.advance(bellwether_core::time::Span::from_seconds(86_401));
+    let (status, problem) = rig.call("POST", "/alerts/a1/restore", OWNER_TOKEN, "").await;
+    assert_eq!((status, problem["detail"].to_string().contains("write it anew")), (410, true), "{problem}");
     let evil = r#"{"expr":"btc > 60k note \"a\u001b]52;c;AA\u0007\u202eb\""}"#;
     let (_, noted) = rig.call("POST", "/alerts", OWNER_TOKEN, evil).await;
     assert_eq!(noted["note"], "a\u{FFFD}]52;c;AA\u{FFFD}\u{FFFD}b", "text from outside stays text: {noted}");

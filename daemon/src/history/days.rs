@@ -132,7 +132,7 @@ mod tests {
         let bar = |time: &str, prices: [&str; 4]| {
             let [open, high, low, close] = prices.map(|p| p.parse().expect("a price"));
             let from: Timestamp = time.parse().expect(time);
-            Candle { from, to: from.plus(QUARTER), open, high, low, close, session: Session::Regular }
+            Candle { from, to: from.plus(QUARTER), open, high, low, close, session: Session::Regular, volume: None }
         };
         let now = "2026-11-24T20:00:00Z".parse().expect("a time");
         let bars = [

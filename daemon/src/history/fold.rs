@@ -18,6 +18,7 @@ pub(super) fn fold(bars: impl IntoIterator<Item = Candle>, length: Span) -> Vec<
         let from = floor(bar.from, length);
         match folded.last_mut() {
             Some(whole) if whole.from == from => {
+                whole.volume = whole.volume_with(&bar);
                 whole.high = whole.high.max(bar.high);
                 whole.low = whole.low.min(bar.low);
                 whole.close = bar.close;
@@ -80,7 +81,7 @@ mod tests {
         let [open, high, low, close] = prices.map(|p| p.parse().expect("a price"));
         let from = Timestamp::from_seconds(minute * 60);
         let to = from.plus(Span::from_seconds(minutes * 60));
-        Candle { from, to, open, high, low, close, session: Session::Regular }
+        Candle { from, to, open, high, low, close, session: Session::Regular, volume: None }
     }
 
     fn minutes(bars: &[Sourced]) -> Vec<i64> {

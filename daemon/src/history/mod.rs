@@ -27,7 +27,7 @@ use std::{
 use bellwether_core::{
     catalog::Catalog,
     condition::HistoryNeed,
-    instrument::{FeedId, Instrument, Symbol},
+    instrument::{AssetClass, FeedId, Instrument, Symbol},
     tick::Candle,
     time::{Span, Timestamp},
 };
@@ -208,7 +208,7 @@ impl History {
         let store = &self.inner.store;
         let fetched = store.fetched(symbol, length, from, to).await?;
         let recorded = store.bars(vec![symbol], from, to).await?.into_iter().map(|(_, bar)| (bar, None)).collect();
-        let whole = if length == MINUTE { Vec::new() } else { self.inner.runs(symbol, from, to).await? };
+        let whole = if length == MINUTE { Vec::new() } else { self.inner.runs(symbol, from, to, false).await? };
         Ok(merge(fetched, recorded, &whole, length != MINUTE))
     }
 
@@ -225,7 +225,7 @@ impl History {
     ) -> Result<u32, StoreError> {
         let Some(instrument) = self.inner.catalog.get(symbol) else { return Ok(0) };
         let whole = length_of(&trading(instrument, vec![(from, to)])).as_seconds();
-        let lacks = length_of(&self.inner.missing(instrument, length, from, to).await?).as_seconds();
+        let lacks = length_of(&self.inner.missing(instrument, length, from, to, false).await?).as_seconds();
         if whole == 0 {
             return Ok(100);
         }
@@ -254,8 +254,10 @@ impl History {
         let settled = if priority == Priority::Gap { now } else { now.minus(settle(&instrument)) };
         let from = from.max(now.minus(kept));
         let to = to.min(floor(settled, length));
+        // Of most feeds a price says nothing of what was traded: whoever looks at it gets the bars of those who do.
+        let volumes = priority == Priority::Person && inner.tells_volume(&instrument);
         let worth = if priority == Priority::Gap { Span::ZERO } else { WORTH_ASKING.max(length) };
-        if from >= to || length_of(&inner.wanted(&instrument, length, from, to).await.ok()?) < worth {
+        if from >= to || length_of(&inner.wanted(&instrument, length, from, to, volumes).await.ok()?) < worth {
             return None;
         }
         let turn = Arc::clone(inner.memory().turns.entry((symbol, length)).or_default());
@@ -263,7 +265,7 @@ impl History {
         let task = tokio::spawn(async move {
             let _turn = turn.lock_owned().await;
             // Whoever had the turn before may have fetched it all.
-            let wanted = work.wanted(&instrument, length, from, to).await.ok()?;
+            let wanted = work.wanted(&instrument, length, from, to, volumes).await.ok()?;
             if length_of(&wanted) < worth { None } else { work.fetch(&instrument, length, wanted, priority).await }
         });
         match tokio::time::timeout(patience, task).await {
@@ -298,21 +300,35 @@ impl Inner {
         }
     }
 
-    async fn runs(&self, symbol: Symbol, from: Timestamp, to: Timestamp) -> Result<Vec<Stretch>, StoreError> {
-        let usual = self.catalog.get(symbol).map_or(Span::ZERO, |instrument| instrument.stale_after);
-        self.store.recorded_runs(symbol, from, to, PAUSE.max(usual)).await
+    /// Whether somebody who may be asked says how much of it was traded. Of currencies and indices nobody does.
+    fn tells_volume(&self, instrument: &Instrument) -> bool {
+        let traded = !matches!(instrument.class, AssetClass::Fx | AssetClass::Index);
+        traded && self.whom(instrument).any(sources::tells_volume)
     }
 
-    /// What of `from..to` was neither recorded nor asked for, of the hours in which the instrument is traded.
+    async fn runs(
+        &self,
+        symbol: Symbol,
+        from: Timestamp,
+        to: Timestamp,
+        volumes: bool,
+    ) -> Result<Vec<Stretch>, StoreError> {
+        let usual = self.catalog.get(symbol).map_or(Span::ZERO, |instrument| instrument.stale_after);
+        self.store.recorded_runs(symbol, from, to, PAUSE.max(usual), volumes).await
+    }
+
+    /// What of `from..to` was neither recorded (with `volumes`: together with what was traded) nor asked for, of the hours in which the
+    /// instrument is traded.
     async fn missing(
         &self,
         instrument: &Instrument,
         length: Span,
         from: Timestamp,
         to: Timestamp,
+        volumes: bool,
     ) -> Result<Vec<Stretch>, StoreError> {
         let mut known = self.store.asked(instrument.symbol, length, from, to).await?;
-        known.extend(self.runs(instrument.symbol, from, to).await?);
+        known.extend(self.runs(instrument.symbol, from, to, volumes).await?);
         let lacks = missing((from, to), known);
         Ok(if length < DAY { trading(instrument, lacks) } else { lacks })
     }
@@ -324,8 +340,9 @@ impl Inner {
         length: Span,
         from: Timestamp,
         to: Timestamp,
+        volumes: bool,
     ) -> Result<Vec<Stretch>, StoreError> {
-        let mut wanted = self.missing(instrument, length, from, to).await?;
+        let mut wanted = self.missing(instrument, length, from, to, volumes).await?;
         let now = self.clock.now();
         let quiet = self.memory().quiet.get(&(instrument.symbol, length)).copied();
         if let Some(since) = quiet.filter(|since| now.since(*since) < QUIET) {

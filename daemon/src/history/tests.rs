@@ -1,6 +1,6 @@
 //! Parsers on recorded and broken answers, and the history against stand-ins that count how often they were asked.
 
-use bellwether_core::{config::Config, tick::Session};
+use bellwether_core::{config::Config, price::Price, tick::Session};
 use reqwest::Url;
 
 use super::{
@@ -38,7 +38,10 @@ fn every_recorded_answer_is_read() {
         (bars.len(), show(&bars[0])),
         (7, "2021-01-07T00:00:00.000Z 29818.73 32900 29516.98 32120.19".to_owned())
     );
+    let told = |bar: &Candle| bar.volume.map(|volume| volume.to_string());
+    assert_eq!(told(&bars[0]).as_deref(), Some("5957.46980324"));
     let bars = kraken::parse(KRAKEN, HOUR).expect("bars");
+    assert_eq!(told(&bars[0]).as_deref(), Some("159.04484404"));
     assert_eq!(
         (bars.len(), show(&bars[0])),
         (4, "2026-09-25T15:00:00.000Z 84001.9 84075.9 83351.5 83777.5".to_owned())
@@ -146,9 +149,10 @@ impl Rig {
         bars.await.expect("the store is read")
     }
 
-    async fn record(&self, symbol: &str, from: Timestamp, minutes: i64) {
-        let rows =
-            (0..minutes).map(|n| (symbol.parse().expect("a symbol"), bar(from.plus(MINUTE.times(n)), MINUTE, "7")));
+    /// Bars of a minute, with or without what was traded in them.
+    async fn record(&self, symbol: &str, from: Timestamp, minutes: i64, volume: Option<Price>) {
+        let minute = |n: i64| Candle { volume, ..bar(from.plus(MINUTE.times(n)), MINUTE, "7") };
+        let rows = (0..minutes).map(|n| (symbol.parse().expect("a symbol"), minute(n)));
         self.store.record_prices(rows.collect(), Vec::new()).await.expect("written");
     }
 
@@ -160,7 +164,7 @@ impl Rig {
 fn bar(from: Timestamp, length: Span, text: &str) -> Candle {
     let price = text.parse().expect("a price");
     let session = Session::Regular;
-    Candle { from, to: from.plus(length), open: price, high: price, low: price, close: price, session }
+    Candle { from, to: from.plus(length), open: price, high: price, low: price, close: price, session, volume: None }
 }
 
 /// A Coinbase that knows a bar for every stretch that it is asked for.
@@ -212,7 +216,7 @@ async fn many_who_want_the_same_wait_for_one_request() {
 async fn what_was_recorded_is_not_asked_for() {
     let rig = Rig::new(|_, head| exchange(head)).await;
     let begun = floor(NOW, MINUTE).minus(HOUR.times(2));
-    rig.record("BTC", begun, 120).await;
+    rig.record("BTC", begun, 120, "1".parse().ok()).await;
     let bars = rig.bars("BTC", MINUTE, 120).await;
     assert_eq!((bars.len(), rig.asked()), (120, 0));
     let bars = rig.bars("BTC", MINUTE, 240).await;
@@ -227,6 +231,30 @@ async fn what_was_recorded_is_not_asked_for() {
     let warm = rig.history.warm_up(need, NOW, Priority::Person).await.expect("read");
     assert!((3..=6).contains(&warm.len()), "{}", warm.len());
     assert!(warm.iter().all(|bar| bar.to <= NOW), "only closed ones");
+}
+
+#[tokio::test]
+async fn who_looks_at_a_chart_sees_what_was_traded_although_the_prices_that_were_recorded_do_not_say_it() {
+    let rig = Rig::new(|_, head| exchange(head)).await;
+    rig.record("BTC", floor(NOW, MINUTE).minus(HOUR.times(2)), 120, None).await;
+    let bars = rig.bars("BTC", FIVE, 24).await;
+    let told: Vec<String> = bars.iter().filter_map(|bar| bar.volume).map(|volume| volume.to_string()).collect();
+    assert_eq!((rig.asked(), told.first().map(String::as_str)), (1, Some("1.5")));
+    assert!(told.len() >= bars.len() - 2, "the newest ones have not settled: {} of {}", told.len(), bars.len());
+    rig.bars("BTC", FIVE, 24).await;
+    assert_eq!(rig.asked(), 1, "once");
+    // A quarter of which a part is not known has none.
+    let quarters = rig.bars("BTC", QUARTER.times(4), 3).await;
+    assert!(quarters.iter().all(|bar| bar.volume.is_none_or(|volume| volume.to_string() != "0")));
+    // Of what nobody but a program wants, the prices are enough; of a currency nobody tells.
+    rig.record("ETH", floor(NOW, MINUTE).minus(HOUR.times(2)), 120, None).await;
+    let asked = rig.asked();
+    let need = HistoryNeed { symbol: "ETH".parse().expect("a symbol"), bar: MINUTE, bars: 50 };
+    rig.history.warm_up(need, NOW, Priority::Background).await.expect("read");
+    assert_eq!(rig.asked(), asked);
+    let inner = &rig.history.inner;
+    let tells = |name: &str| inner.tells_volume(inner.catalog.resolve(name).expect("listed"));
+    assert_eq!(["BTC", "AAPL", "EURUSD", "VIX"].map(tells), [true, true, false, false]);
 }
 
 #[tokio::test]
@@ -266,7 +294,7 @@ async fn while_a_provider_is_banned_the_answer_is_what_is_stored() {
             },
         );
         let rig = rig.await;
-        rig.record("BTC", floor(NOW, MINUTE).minus(HOUR), 30).await;
+        rig.record("BTC", floor(NOW, MINUTE).minus(HOUR), 30, None).await;
         let btc: Symbol = "BTC".parse().expect("a symbol");
         let from = NOW.minus(HOUR.times(3));
         let trouble = rig
@@ -310,7 +338,7 @@ async fn ugly_answers_leave_what_is_stored_and_are_not_asked_for_again_at_once()
         let mut rig = Rig::new(move |_, _| answer.clone()).await;
         rig.config.feeds.yahoo.enabled = false;
         let rig = rig.restarted().await;
-        rig.record("BTC", floor(NOW, MINUTE).minus(HOUR), 60).await;
+        rig.record("BTC", floor(NOW, MINUTE).minus(HOUR), 60, None).await;
         assert_eq!(rig.bars("BTC", MINUTE, 100).await.len(), 60, "{name}");
         assert_eq!(rig.bars("BTC", MINUTE, 100).await.len(), 60, "{name}");
         assert_eq!(rig.asked(), 1, "{name}");
@@ -353,7 +381,7 @@ async fn how_much_is_known_is_told() {
         asked: Some((end.minus(HOUR.times(2)), end.minus(HOUR))),
     };
     rig.store.put_candles(fetched, NOW).await.expect("written");
-    rig.record("BTC", end.minus(HOUR), 60).await;
+    rig.record("BTC", end.minus(HOUR), 60, None).await;
     assert_eq!(covered(4).await, Ok(50));
     assert_eq!(covered(2).await, Ok(100));
     let finest = rig.history.finest(btc, FIVE, end.minus(HOUR.times(4)), end).await.expect("read");

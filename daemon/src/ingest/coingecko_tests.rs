@@ -15,7 +15,7 @@ use crate::{
     ingest::{
         desk::Wanted,
         supervise::Feed,
-        test_support::{Desk, StandIn, damaged, http_answer, instruments, json_answer},
+        test_support::{Desk, RecordedError, StandIn, damaged, http_answer, instruments, json_answer, recordings},
     },
     provider::Providers,
 };
@@ -118,16 +118,7 @@ async fn all_coins_are_asked_for_in_one_call() {
 
 #[tokio::test]
 async fn every_error_is_told_apart_and_none_shows_the_key() {
-    #[derive(Deserialize)]
-    struct Line {
-        name: String,
-        http_status: u16,
-        content_type: String,
-        body: String,
-        expect: String,
-    }
-    for line in ERRORS.lines() {
-        let line: Line = serde_json::from_str(line).expect("a line of errors.jsonl");
+    for line in recordings::<RecordedError>(ERRORS) {
         let headers = format!("Content-Type: {}\r\nRetry-After: 119\r\n", line.content_type);
         let body = line.body.replace("API Key", "API Key CG-canary");
         let answer = http_answer(&format!("{} Whatever", line.http_status), &headers, body.as_bytes());

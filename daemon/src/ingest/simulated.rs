@@ -126,6 +126,27 @@ fn starting_price(instrument: &Instrument) -> Decimal {
     STARTS.get(instrument.symbol.as_str()).copied().unwrap_or_else(|| Decimal::new(10_000, 2))
 }
 
+/// How much of an instrument is traded in a minute on average: the day's volume over its minutes. None of a currency pair.
+fn minutely(seed: u64, instrument: &Instrument) -> Option<Decimal> {
+    let mut dice = Dice::new(seed, &format!("volume {}", instrument.symbol));
+    let day = 1_000_000 + dice.below(9_000_000);
+    (instrument.class != AssetClass::Fx).then(|| Decimal::from(day) / Decimal::from(DAY))
+}
+
+/// How busy the trade in an instrument is at a time, in per cent: each half hour is another.
+fn busy(seed: u64, at: Timestamp) -> Decimal {
+    let half_hour = u64::try_from(at.as_seconds().div_euclid(1_800)).unwrap_or_default();
+    let per_cent = 25 + Dice(seed ^ half_hour.wrapping_mul(0xff51_afd7_ed55_8ccd)).below(150);
+    Decimal::new(i64::try_from(per_cent).unwrap_or(100), 2)
+}
+
+/// What was traded in a minute: twice the average at most, and more where the price moved far.
+fn traded(average: Decimal, minute: &Minute, restless: i64, dice: &mut Dice) -> Price {
+    let usual = Decimal::new(i64::try_from(20 + dice.below(60)).unwrap_or(100), 2);
+    let moved = Decimal::from(minute.high - minute.low) / Decimal::from(restless.max(1) * 24);
+    Price::new((average * (usual + moved)).round())
+}
+
 /// A minute, in deviations from the start.
 struct Minute {
     open: i64,
@@ -153,6 +174,9 @@ pub(crate) fn history(seed: u64, instrument: &Instrument, minutes: u32, now: Tim
     const MINUTE: Span = Span::from_seconds(60);
     let mut walk = Walk::new(seed, instrument, "before");
     let prices = walk.clone();
+    let average = minutely(seed, instrument);
+    let rhythm = Dice::new(seed, &format!("busy {}", instrument.symbol)).0;
+    let mut dice = Dice::new(seed, &format!("volumes {}", instrument.symbol));
     let mut to = Timestamp::from_seconds(now.as_seconds().div_euclid(60) * 60);
     let mut candles: Vec<Candle> = backwards(&mut walk, minutes)
         .map(|minute| {
@@ -164,6 +188,7 @@ pub(crate) fn history(seed: u64, instrument: &Instrument, minutes: u32, now: Tim
                 low: prices.price_at(minute.low),
                 close: prices.price_at(minute.close),
                 session: Session::Regular,
+                volume: average.map(|average| traded(average * busy(rhythm, to), &minute, prices.restless, &mut dice)),
             };
             to = candle.from;
             candle
@@ -199,6 +224,10 @@ struct Stall {
     instrument: Instrument,
     walk: Walk,
     day: DayStats,
+    /// What is traded of it in a minute on average.
+    average: Decimal,
+    /// By what its busy times are chosen.
+    rhythm: u64,
     /// The number of its last tick.
     last: u64,
 }
@@ -280,13 +309,13 @@ impl Stall {
         for minute in backwards(&mut before, DAY) {
             (open, high, low) = (minute.open, high.max(minute.high), low.min(minute.low));
         }
-        let mut walk = Walk::new(seed, &instrument, "after");
+        let walk = Walk::new(seed, &instrument, "after");
         let price = |away| Some(walk.price_at(away));
         let mut day = DayStats { reference: price(open), high: price(high), low: price(low), volume: None };
-        if instrument.class != AssetClass::Fx {
-            day.volume = Some(Price::new(Decimal::from(1_000_000 + walk.dice.below(9_000_000))));
-        }
-        Self { instrument, walk, day, last: 0 }
+        let average = minutely(seed, &instrument);
+        let rhythm = Dice::new(seed, &format!("busy {}", instrument.symbol)).0;
+        day.volume = average.map(|average| Price::new((average * Decimal::from(DAY)).round()));
+        Self { instrument, walk, day, average: average.unwrap_or_default(), rhythm, last: 0 }
     }
 
     fn trade(&mut self, number: u64, passed_ms: i64, now: Timestamp) -> Tick {
@@ -295,7 +324,10 @@ impl Stall {
         let price = self.walk.price_at(self.walk.away);
         self.day.high = self.day.high.max(Some(price));
         self.day.low = self.day.low.map(|low| low.min(price));
-        let size = Decimal::from(1 + self.walk.dice.below(500));
+        // As much as is traded on average in the time since the last price, by chance half of it or half as much again.
+        let share = Decimal::new(i64::try_from(250 + self.walk.dice.below(500)).unwrap_or(500), 3) * Decimal::TWO;
+        let share = share * busy(self.rhythm, now);
+        let size = (self.average * Decimal::from(passed_ms) / Decimal::from(60_000) * share).round_dp(2);
         self.day.volume = self.day.volume.map(|volume| Price::new(volume.decimal() + size));
         Tick {
             exchange_time: Some(now),

@@ -148,7 +148,9 @@ fn tls() -> Result<Arc<rustls::ClientConfig>, Trouble> {
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(BuilderVerifierExt::with_platform_verifier)
-        .map_err(|e| Trouble::failed(format!("TLS cannot be set up: {e}")))?;
+        .map_err(|e| {
+            Trouble::failed(format!("TLS cannot be set up; are certificates (ca-certificates) installed? {e}"))
+        })?;
     Ok(Arc::new(config.with_no_client_auth()))
 }
 

@@ -147,6 +147,31 @@ pub(super) fn recorded(lines: &str) -> impl Iterator<Item = String> {
     lines.lines().map(line).map(|line| line["frame"].as_str().expect("a frame").to_owned())
 }
 
+/// A recorded frame, and what it is taken for.
+#[derive(serde::Deserialize)]
+pub(super) struct Recorded {
+    pub(super) name: String,
+    pub(super) frame: String,
+    /// Absent where no single word says it.
+    #[serde(default)]
+    pub(super) expect: String,
+}
+
+/// A provider's answer to a call that failed, and what is done about it.
+#[derive(serde::Deserialize)]
+pub(super) struct RecordedError {
+    pub(super) name: String,
+    pub(super) http_status: u16,
+    pub(super) content_type: String,
+    pub(super) body: String,
+    pub(super) expect: String,
+}
+
+/// The recordings of a file that has one in each line.
+pub(super) fn recordings<T: serde::de::DeserializeOwned>(text: &str) -> Vec<T> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a recording")).collect()
+}
+
 /// Reads all recorded frames, whole and damaged; `read` says whether it was done the quick way, and judges what came of it.
 pub(super) fn read_both_ways(lines: &str, mut read: impl FnMut(&str) -> bool) {
     let mut quickly = 0;

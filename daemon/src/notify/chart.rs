@@ -172,6 +172,7 @@ mod tests {
             low: price(close),
             close: price(close),
             session: bellwether_core::tick::Session::default(),
+            volume: None,
         };
         closes.iter().enumerate().map(bar).collect()
     }

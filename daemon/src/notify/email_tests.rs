@@ -436,6 +436,7 @@ async fn a_firing_comes_with_a_picture_of_the_price() {
             low: price(close),
             close: price(close),
             session: bellwether_core::tick::Session::default(),
+            volume: None,
         };
         Box::pin(std::future::ready(vec![bar(from, "59990"), bar(from.plus(Span::from_seconds(60)), "60010")]))
     });

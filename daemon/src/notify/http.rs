@@ -97,6 +97,48 @@ pub(super) async fn look_ahead(url: &Url, guard: Option<&Guard>, trace: &Trace) 
     reach(host.trim_matches(['[', ']']), port, guard, trace).await;
 }
 
+/// Looks whether a target can be reached, without a word to it: its name, its port, its certificate. Nothing where a proxy stands in between,
+/// which alone knows the way.
+pub(super) async fn knock(url: &Url, guard: Option<&Guard>) -> Option<Result<String, String>> {
+    let set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let proxies = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    if guard.is_none() && !is_loopback(url.host().as_ref()) && proxies.iter().any(set) {
+        return None;
+    }
+    let host = url.host_str()?.trim_matches(['[', ']']);
+    let trace = Trace::on();
+    let Some(stream) = reach(host, url.port_or_known_default()?, guard, &trace).await else {
+        let said = trace.ended(false, "").pop().map(|step| step.said).unwrap_or_default();
+        return Some(Err(format!("{host} cannot be reached: {said}")));
+    };
+    if url.scheme() != "https" {
+        return Some(Ok(format!("{host} takes connections")));
+    }
+    Some(match shake_hands(host, stream).await {
+        Ok(()) => Ok(format!("{host} takes connections, its certificate is accepted")),
+        Err(why) => Err(format!("{host}: {why}")),
+    })
+}
+
+/// TLS up to where the request would begin.
+async fn shake_hands(host: &str, stream: TcpStream) -> Result<(), String> {
+    use rustls_platform_verifier::BuilderVerifierExt as _;
+
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(rustls::ConfigBuilder::with_platform_verifier)
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?
+        .with_no_client_auth();
+    let name = rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+    let shaking = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream);
+    match tokio::time::timeout(Duration::from_secs(3), shaking).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(format!("TLS fails: {error}")),
+        Err(_) => Err("no answer to TLS in time".to_owned()),
+    }
+}
+
 /// Resolves a name and opens a connection, both as steps of the trace.
 pub(super) async fn reach(host: &str, port: u16, guard: Option<&Guard>, trace: &Trace) -> Option<TcpStream> {
     let limit = Duration::from_secs(3);

@@ -244,6 +244,10 @@ impl Channel for Webhook {
         }
     }
 
+    fn examine(&self) -> BoxFuture<'_, Option<Result<String, String>>> {
+        Box::pin(http::knock(&self.url, self.guard.as_ref()))
+    }
+
     fn target(&self) -> String {
         let kind = match self.preset {
             WebhookPreset::Standard if self.key.is_none() => "unsigned webhook",

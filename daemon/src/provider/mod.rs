@@ -315,6 +315,21 @@ impl Providers {
     }
 }
 
+/// Of each polled feed that is on: how many calls an hour its prices take at its interval, and how many its provider's budget has in the
+/// long run (docs/feeds.md, *When a feed fails*).
+pub(crate) fn hourly(config: &Config) -> Vec<(FeedId, u32, u32)> {
+    let an_hour = |each: Span| u32::try_from(3_600_000_000 / each.as_micros().max(1)).unwrap_or(u32::MAX);
+    let feeds = &config.feeds;
+    let polled =
+        [(coingecko(&feeds.coingecko), feeds.coingecko.interval, 1), (yahoo(&feeds.yahoo), feeds.yahoo.interval, 4)];
+    let enabled = config.enabled_feeds();
+    polled
+        .into_iter()
+        .filter(|(setup, ..)| enabled.contains(&setup.feed))
+        .map(|(setup, interval, calls)| (setup.feed, an_hour(interval).saturating_mul(calls), an_hour(setup.budget.1)))
+        .collect()
+}
+
 /// Without a key between 5 and 15 calls a minute pass, with a free one at least 30; failed ones count too. Who configures a shorter
 /// interval of polls is given that.
 fn coingecko(config: &config::Coingecko) -> Setup {

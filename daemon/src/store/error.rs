@@ -8,6 +8,9 @@ pub(crate) enum StoreError {
     /// There is no such thing, or it is somebody else's.
     #[error("not found")]
     NotFound,
+    /// It was there, and can no longer be brought back.
+    #[error("gone for good")]
+    Gone,
     /// The alert has another version than the change expects.
     #[error("it has been changed meanwhile: its version is {current}")]
     Conflict {

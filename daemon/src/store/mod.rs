@@ -20,7 +20,7 @@ use bellwether_core::{
     alert::{Alert, AlertId, UserId},
     condition::{ChannelName, Rule},
     delivery::{Delivery, DeliveryId, DeliveryState, DueDelivery, Waits, group::Grouping},
-    evaluator::Cut,
+    evaluator::{AlertMemory, Cut},
     event::Ticker,
     firing::{Firing, FiringId},
     instrument::{FeedId, Instrument, Symbol},
@@ -37,7 +37,7 @@ use self::{
     cursor::{Cursor, Listing},
     sqlite::{
         Durability, Sqlite, alerts, answers, backup, bans, candles, channels, history, instruments, lanes, outbox,
-        prices, users,
+        prices, room, users,
     },
 };
 
@@ -87,6 +87,15 @@ pub(crate) struct NewWish {
     pub(crate) paused: bool,
     /// Silent until then.
     pub(crate) snoozed_until: Option<Timestamp>,
+}
+
+/// What became of bringing a deleted alert back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Restored {
+    /// It stands: nothing was changed.
+    Standing(Alert),
+    /// It stands again, one version on, with what the evaluator remembered of it.
+    Back(Alert, Option<Box<AlertMemory>>),
 }
 
 /// A change of one alert's wish.
@@ -271,6 +280,35 @@ pub(crate) struct Fetched {
     pub(crate) asked: Option<Stretch>,
 }
 
+/// What became of a portion of the history that was looked through for what is too old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Portion {
+    /// How many firings were removed.
+    pub(crate) gone: u64,
+    /// Behind which place to go on; `None`: the rest is younger.
+    pub(crate) behind: Option<i64>,
+}
+
+/// The room that the database takes on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Its size in bytes.
+    pub(crate) bytes: u64,
+    /// How many of these hold nothing.
+    pub(crate) free: u64,
+    /// The size of a page in bytes.
+    pub(crate) page: u64,
+    /// Whether free pages can be given back while it is in use.
+    pub(crate) gives_back: bool,
+}
+
+impl Room {
+    /// Whether more than `much`, and more than a quarter of it, is free.
+    pub(crate) const fn is_mostly_air(&self, much: u64) -> bool {
+        self.free > much && self.free > self.bytes / 4
+    }
+}
+
 /// Until when a provider is to be left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ban {
@@ -387,7 +425,8 @@ impl Store {
         self.database.write(Durability::Full, move |db| alerts::edit(db, owner, id, expected, &edits, now)).await
     }
 
-    /// Deletes an alert with its memory; its firings stay, later steps of its deliveries are cancelled. The answer is the alert at its end, one version on.
+    /// Deletes an alert, which can be brought back for a day; its firings stay, later steps of its deliveries are cancelled. The answer
+    /// is the alert at its end, one version on.
     pub(crate) async fn delete_alert(
         &self,
         owner: UserId,
@@ -396,6 +435,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<Alert, StoreError> {
         self.database.write(Durability::Full, move |db| alerts::delete(db, owner, id, expected, now)).await
+    }
+
+    /// Brings a deleted alert of this owner back, one version on. What the deletion cancelled stays cancelled.
+    pub(crate) async fn restore_alert(
+        &self,
+        owner: UserId,
+        id: AlertId,
+        now: Timestamp,
+    ) -> Result<Restored, StoreError> {
+        self.database.write(Durability::Full, move |db| alerts::restore(db, owner, id, now)).await
     }
 
     /// One alert of this owner.
@@ -588,7 +637,7 @@ fn page_rows(limit: u32) -> u32 {
     limit.clamp(1, PAGE_ROWS)
 }
 
-/// Prices: written by record alone.
+/// Prices: written by record, and thinned out by retention, alone.
 impl Store {
     /// Writes one-minute bars and last prices over what was there.
     pub(crate) async fn record_prices(&self, bars: Vec<(Symbol, Candle)>, last: Vec<Ticker>) -> Result<(), StoreError> {
@@ -641,11 +690,35 @@ impl Store {
             candles::condense(db, before)?;
             prices::prune(db, before)
         };
-        self.database.write(Durability::Relaxed, prune).await
+        self.database.write(Durability::Dispensable, prune).await
     }
 }
 
-/// Fetched bars: written by history alone, but for what record condenses.
+/// What is too old, and the room it leaves: retention alone.
+impl Store {
+    /// When the oldest one-minute bar begins.
+    pub(crate) async fn oldest_bar(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.database.read(prices::oldest).await
+    }
+
+    /// Removes what was recorded before then, with its deliveries, among the next firings behind a place (0: from the first on). What has
+    /// something to be sent yet stays, and so does the last firing of an alert that stands.
+    pub(crate) async fn prune_firings(&self, before: Timestamp, behind: i64) -> Result<Portion, StoreError> {
+        self.database.write(Durability::Dispensable, move |db| room::prune_firings(db, before, behind)).await
+    }
+
+    /// How much of the database's file is in use.
+    pub(crate) async fn room(&self) -> Result<Room, StoreError> {
+        self.database.read(room::room).await
+    }
+
+    /// Gives so many free pages back to the disk, the file being cut when the journal is folded in next.
+    pub(crate) async fn give_back(&self, pages: u64) -> Result<(), StoreError> {
+        self.database.write(Durability::Dispensable, move |db| room::give_back(db, pages)).await
+    }
+}
+
+/// Fetched bars: written by history alone, but for what retention condenses.
 impl Store {
     /// Keeps fetched bars, over what was fetched before.
     pub(crate) async fn put_candles(&self, fetched: Fetched, now: Timestamp) -> Result<(), StoreError> {
@@ -674,15 +747,17 @@ impl Store {
         self.database.read(move |db| candles::asked(db, symbol, length, from, to)).await
     }
 
-    /// The times within `from..to` in which one-minute bars were recorded without a pause of more than `pause`.
+    /// The times within `from..to` in which one-minute bars were recorded without a pause of more than `pause`; with `volumes` only bars
+    /// count that say what was traded.
     pub(crate) async fn recorded_runs(
         &self,
         symbol: Symbol,
         from: Timestamp,
         to: Timestamp,
         pause: Span,
+        volumes: bool,
     ) -> Result<Vec<Stretch>, StoreError> {
-        self.database.read(move |db| candles::runs(db, symbol, from, to, pause)).await
+        self.database.read(move |db| candles::runs(db, symbol, from, to, pause, volumes)).await
     }
 
     /// Forgets what was fetched of an instrument before a split and not after it. Answers how many bars.
@@ -692,7 +767,7 @@ impl Store {
 
     /// Forgets fetched bars of each length that start before its time. Answers how many.
     pub(crate) async fn prune_candles(&self, keep: Vec<(Span, Timestamp)>) -> Result<u64, StoreError> {
-        self.database.write(Durability::Relaxed, move |db| candles::prune(db, &keep)).await
+        self.database.write(Durability::Dispensable, move |db| candles::prune(db, &keep)).await
     }
 }
 

@@ -123,7 +123,16 @@ async fn next_due(store: &Store, channel: ChannelName) -> Result<Option<Timestam
 fn bar(second: i64, prices: [&str; 4]) -> Candle {
     let [open, high, low, close] = prices.map(price);
     let from = Timestamp::from_seconds(second);
-    Candle { from, to: from.plus(Span::from_seconds(60)), open, high, low, close, session: Session::Regular }
+    Candle {
+        from,
+        to: from.plus(Span::from_seconds(60)),
+        open,
+        high,
+        low,
+        close,
+        session: Session::Regular,
+        volume: None,
+    }
 }
 
 /// The whole story. `open` opens the one database of the story, again and again.
@@ -414,7 +423,7 @@ async fn charts(store: &Store) {
     let kept = store.fetched(btc, hour, seconds(0), seconds(7_200)).await;
     assert_eq!(kept, Ok(vec![(better, Some(FeedId::Coinbase))]));
     assert_eq!(
-        store.recorded_runs(btc, seconds(0), seconds(9_000), hour).await,
+        store.recorded_runs(btc, seconds(0), seconds(9_000), hour, false).await,
         Ok(vec![(seconds(3_600), seconds(3_660))])
     );
     assert_eq!(store.prune_candles(vec![(hour, seconds(5_000))]).await, Ok(2), "of both instruments");
@@ -478,7 +487,18 @@ async fn end(store: &Store, annes: Alert) {
     assert_eq!(gone, Alert { version: annes.version + 1, ..annes.clone() });
     assert_eq!(store.alert(ANNE, annes.id).await, Err(StoreError::NotFound));
     assert_eq!(store.firings(ANNE, Some(annes.id), None, 99).await, history, "what happened stays");
-    assert!(store.memory().await.expect("read").alerts.is_empty(), "its memory goes with it");
+    let memory = store.memory().await.expect("read").alerts;
+    assert!(memory.is_empty(), "its memory goes with it");
+    assert_eq!(store.restore_alert(BERT, annes.id, at(899)).await, Err(StoreError::NotFound));
+    let back = Alert { version: annes.version + 2, updated: at(899), ..annes.clone() };
+    let restored = store.restore_alert(ANNE, annes.id, at(899)).await.expect("back");
+    let super::Restored::Back(alert, remembered) = restored else { panic!("{restored:?}") };
+    assert_eq!((&alert, remembered.map(|memory| memory.id)), (&back, Some(annes.id)));
+    assert_eq!(store.memory().await.expect("read").alerts.len(), 1, "and comes back with it");
+    assert_eq!(store.restore_alert(ANNE, annes.id, at(899)).await, Ok(super::Restored::Standing(back.clone())));
+    store.delete_alert(ANNE, annes.id, None, at(899)).await.expect("deleted");
+    assert_eq!(store.restore_alert(ANNE, annes.id, at(899 + 86_401)).await, Err(StoreError::Gone));
+    assert_eq!(store.firings(ANNE, Some(annes.id), None, 99).await, history);
     let (next, _) = store.insert_alert(ANNE, rule("5"), at(900), None).await.expect("made");
     assert!(next.id > annes.id, "numbers are never given twice");
     farewell(store, next).await;

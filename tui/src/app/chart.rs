@@ -4,6 +4,7 @@
 //! shows its whole time at every size.
 
 use bellwether_core::{
+    config::dashboard::{ChartStyle, Dashboard, Range as Chosen, Studies},
     indicator::Indicator,
     instrument::Symbol,
     price::Price,
@@ -12,10 +13,7 @@ use bellwether_core::{
 };
 use rust_decimal::Decimal;
 
-use super::{
-    Action, App, Bars, Find, Overlay, Screen, Tone, draft,
-    studies::{Studies, Values},
-};
+use super::{Action, App, Bars, Effect, Find, Overlay, Screen, Tone, draft, settings, studies, studies::Values};
 
 const MINUTE: Span = Span::from_seconds(60);
 const HOUR: Span = Span::from_seconds(3_600);
@@ -57,40 +55,10 @@ const WIDEST: usize = 4;
 /// From so many columns on there is a gap between candles.
 const ROOMY: u16 = 30;
 /// How long a bar may be that is put together, in minutes: what people expect on an axis.
-const LENGTHS: [i64; 20] =
-    [1, 2, 3, 5, 10, 15, 30, 60, 120, 180, 240, 360, 480, 720, 1_440, 2_880, 4_320, 10_080, 20_160, 40_320];
+const LENGTHS: [i64; 23] =
+    [1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480, 720, 1_440, 2_880, 4_320, 10_080, 20_160, 40_320];
 /// How many bars ahead of the left edge older ones are asked for.
 const AHEAD: usize = 60;
-
-/// How prices are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum ChartStyle {
-    /// Open, high, low and close of each bar.
-    #[default]
-    Candles,
-    /// The closes.
-    Line,
-    /// The closes, filled below.
-    Area,
-}
-
-impl ChartStyle {
-    pub(crate) const fn next(self) -> Self {
-        match self {
-            Self::Candles => Self::Line,
-            Self::Line => Self::Area,
-            Self::Area => Self::Candles,
-        }
-    }
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Candles => "candles",
-            Self::Line => "line",
-            Self::Area => "area",
-        }
-    }
-}
 
 /// Where the crosshair is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +101,8 @@ pub(crate) struct ChartView {
     pub(crate) range: usize,
     pub(crate) style: ChartStyle,
     pub(crate) studies: Studies,
+    /// Whether what was traded is shown under the prices.
+    pub(crate) volume: bool,
     /// Halvings of the time shown; below 0, doublings.
     pub(crate) zoom: i8,
     /// How many of the newest bars are hidden at the right.
@@ -152,8 +122,9 @@ impl Default for ChartView {
     fn default() -> Self {
         Self {
             range: FIRST_RANGE,
-            style: ChartStyle::default(),
-            studies: Studies::default(),
+            style: ChartStyle::Candles,
+            studies: Studies::None,
+            volume: true,
             zoom: 0,
             back: 0,
             cross: None,
@@ -202,7 +173,10 @@ pub(super) fn measure(view: &ChartView, items: &[Candle], room: u16) -> Option<(
     let merge = common(range.bar, enough.saturating_mul(gap).div_ceil(room).max(1));
     let shown = wanted.div_ceil(merge).max(1);
     let stride = (room / shown).clamp(if merge > 1 { gap } else { 1 }, WIDEST);
-    Some((merge, shown.min(room / stride.max(1)).max(1), stride))
+    let fits = room / stride.max(1);
+    // What is left of the window shows the time before the range: a third of it would be empty. Whoever zooms in wants less.
+    let shown = if view.zoom > 0 && stride == WIDEST { shown.min(fits) } else { fits };
+    Some((merge, shown.max(1), stride))
 }
 
 /// Bars put together in stretches of `length`, each ending where its last one does.
@@ -213,6 +187,7 @@ pub(super) fn merged(bars: &[Candle], length: Span) -> Vec<Candle> {
         match out.last_mut() {
             Some(last) if place(last) == place(bar) => {
                 last.to = bar.to;
+                last.volume = last.volume_with(bar);
                 last.high = last.high.max(bar.high);
                 last.low = last.low.min(bar.low);
                 last.close = bar.close;
@@ -256,6 +231,17 @@ impl ChartView {
         self.reset();
     }
 
+    /// Shows what the settings say, as far as they changed.
+    pub(super) fn follow(&mut self, before: &Dashboard, settings: &Dashboard) {
+        if before.chart_range != settings.chart_range || RANGES[self.range].name != settings.chart_range.as_str() {
+            self.set_range(settings.chart_range as usize);
+        }
+        self.style = settings.chart_style;
+        self.studies = settings.chart_studies;
+        self.volume = settings.chart_volume;
+        self.compare = settings.chart_compare.parse().ok();
+    }
+
     /// Shows the newest bars of the whole range again.
     pub(crate) fn reset(&mut self) {
         (self.zoom, self.back, self.cross) = (0, 0, None);
@@ -274,10 +260,16 @@ impl ChartView {
     }
 }
 
-/// Does what an action means for the chart. Says whether it means anything.
-pub(super) fn act(app: &mut App, action: Action) -> bool {
+/// What comes after this of a few things that a key goes through.
+fn after<T: Copy + PartialEq>(all: &[T], now: T, forward: bool) -> T {
+    let by = if forward { 1 } else { all.len() - 1 };
+    let at = all.iter().position(|one| *one == now).unwrap_or(0);
+    all[(at + by) % all.len()]
+}
+
+/// Does what an action means for the chart, if it means anything. What the user chose is remembered.
+pub(super) fn act(app: &mut App, action: Action) -> Option<Vec<Effect>> {
     let on_chart = app.screen == Screen::Chart;
-    let ranges = RANGES.len();
     match action {
         Action::NextPane | Action::PreviousPane if on_chart => draft::pick(app, action == Action::NextPane),
         Action::Up if on_chart && app.chart.cross.is_some() => app.lift_cross(1),
@@ -290,24 +282,41 @@ pub(super) fn act(app: &mut App, action: Action) -> bool {
         Action::ZoomIn => app.chart.zoom_by(1),
         Action::ZoomOut => app.chart.zoom_by(-1),
         Action::ZoomReset => app.chart.reset(),
-        Action::ChartStyle => app.chart.style = app.chart.style.next(),
-        Action::Studies => {
-            app.chart.studies = app.chart.studies.next();
-            app.toasts.push(Tone::Info, format!("indicators: {}", app.chart.studies.name()), app.now);
+        Action::ChartStyle => {
+            let style = after(ChartStyle::ALL, app.chart.style, true);
+            return Some(settings::change(app, |settings| settings.chart_style = style));
         }
-        Action::Compare => compare(app),
-        Action::NextRange => app.chart.set_range((app.chart.range + 1) % ranges),
-        Action::PreviousRange => app.chart.set_range((app.chart.range + ranges - 1) % ranges),
-        _ => return false,
+        Action::Studies => {
+            let chosen = after(Studies::ALL, app.chart.studies, true);
+            app.toasts.push(Tone::Info, format!("indicators: {}", studies::name(chosen)), app.now);
+            return Some(settings::change(app, |settings| settings.chart_studies = chosen));
+        }
+        Action::Volume => {
+            let shown = !app.chart.volume;
+            return Some(settings::change(app, |settings| settings.chart_volume = shown));
+        }
+        Action::Compare if app.chart.compare.is_some() => return Some(compare(app, None)),
+        Action::Compare => app.overlay = Some(Overlay::Find(Box::new(Find { compares: true, ..Find::new(app) }))),
+        Action::NextRange | Action::PreviousRange => {
+            let now = Chosen::ALL[app.chart.range];
+            let next = after(Chosen::ALL, now, action == Action::NextRange);
+            return Some(choose_range(app, next as usize));
+        }
+        _ => return None,
     }
-    true
+    Some(Vec::new())
 }
 
-/// Asks for the instrument to compare with, or ends the comparison.
-fn compare(app: &mut App) {
-    if app.chart.compare.take().is_none() {
-        app.overlay = Some(Overlay::Find(Box::new(Find { compares: true, ..Find::new(app) })));
-    }
+/// Goes to another range.
+pub(super) fn choose_range(app: &mut App, range: usize) -> Vec<Effect> {
+    let Some(chosen) = Chosen::ALL.get(range) else { return Vec::new() };
+    settings::change(app, |settings| settings.chart_range = *chosen)
+}
+
+/// Compares with another instrument, or with none.
+pub(super) fn compare(app: &mut App, other: Option<Symbol>) -> Vec<Effect> {
+    let name = other.map_or_else(String::new, |symbol| symbol.to_string());
+    settings::change(app, |settings| settings.chart_compare = name)
 }
 
 impl App {
@@ -372,8 +381,26 @@ impl App {
         // A part of the picture stays filled; older bars come into the rest of it.
         let most = bars.items.len().saturating_sub(merge.saturating_mul((shown / 4).max(1)));
         let step = by.unsigned_abs().saturating_mul(merge);
-        let back = self.chart.back;
+        let back = self.chart.back.min(most);
         self.chart.back = if by < 0 { back.saturating_add(step).min(most) } else { back.saturating_sub(step) };
+    }
+
+    /// Zooms so that the bar under the mouse stays there, as far as there are bars.
+    pub(super) fn zoom_around_pointer(&mut self, by: i8) {
+        let under = self.pointed.and_then(|(column, _)| {
+            let bars = &self.chart.plot.bars;
+            let place = bars.partition_point(|(_, x)| *x <= column).checked_sub(1)?;
+            let right = bars.last()?.1;
+            Some((bars.get(place)?.0, usize::from(right.saturating_sub(column))))
+        });
+        self.chart.zoom_by(by);
+        let (Some((at, columns)), Some(bars)) = (under, self.bars()) else { return };
+        let Some((merge, _, stride)) = measure(&self.chart, &bars.items, self.chart.plot.room) else { return };
+        let place = bars.items.partition_point(|bar| bar.from <= at);
+        let end = place.saturating_add(columns.div_ceil(stride.max(1)).saturating_mul(merge));
+        self.chart.back = bars.items.len().saturating_sub(end);
+        // Not beyond what there is.
+        self.pan(0);
     }
 
     /// Moves the picture with the pointer, from one column of the screen to another: the bar under it stays under it.
@@ -437,28 +464,17 @@ mod tests {
     };
 
     #[test]
-    fn a_range_shows_its_whole_time_at_every_width() {
+    fn a_range_shows_its_time_and_fills_every_width() {
         let items = walk(price("60412.5"), 500, MINUTE.times(5));
         let view = ChartView::default();
         for room in 20..300 {
             let window = view.window(&items, room);
             let shown = window.bars.last().expect("bars").to.since(window.bars[0].from);
-            assert!(shown <= DAY.plus_one(window.length) && shown >= DAY.times(3).half(), "{room}: {shown:?}");
-            assert!(window.bars.len() * usize::from(window.stride) <= usize::from(room), "{room}");
-        }
-    }
-
-    trait Rough {
-        fn plus_one(self, more: Span) -> Span;
-        fn half(self) -> Span;
-    }
-
-    impl Rough for Span {
-        fn plus_one(self, more: Span) -> Span {
-            Span::from_micros(self.as_micros() + more.as_micros())
-        }
-        fn half(self) -> Span {
-            Span::from_micros(self.as_micros() / 4)
+            let (least, most) = (DAY.as_seconds() * 3 / 4, DAY.as_seconds() * 2);
+            assert!((least..=most).contains(&shown.as_seconds()), "{room}: {shown:?}");
+            let (used, stride) = (window.bars.len() * usize::from(window.stride), usize::from(window.stride));
+            let all = items[0].from >= window.bars[0].from;
+            assert!(used <= usize::from(room) && (all || used + stride > usize::from(room)), "{room}: {used}");
         }
     }
 

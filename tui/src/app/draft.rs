@@ -213,7 +213,7 @@ fn crossing(app: &App, symbol: Symbol, level: Price) -> Option<Rule> {
 /// Opens a new line at the crosshair; without one, a little above the price.
 pub(super) fn open_new(app: &mut App) {
     let Some(symbol) = app.subject() else { return };
-    app.chart.compare = None;
+    (app.chart.compare, app.settings.chart_compare) = (None, String::new());
     let at_cross = app.chart.cross.and_then(|cross| cross.price.or_else(|| app.cross_bar().map(|bar| bar.close)));
     let Some(price) = at_cross.or_else(|| {
         let last = app.price(symbol)?.decimal();
@@ -251,7 +251,7 @@ pub(super) fn pick(app: &mut App, forward: bool) {
         app.toasts.push(Tone::Info, "opened with --readonly: no line can be moved from here", app.now);
         return;
     }
-    app.chart.compare = None;
+    (app.chart.compare, app.settings.chart_compare) = (None, String::new());
     let all = movable(app, symbol);
     let held = match &app.overlay {
         Some(Overlay::Level(draft)) => draft.alert().map(|id| (id, draft.place)),

@@ -8,7 +8,7 @@ use bellwether_core::{
     text,
 };
 
-use super::{App, Cursor, Effect, Line, Overlay, Tone, fuzzy, keys, lists};
+use super::{App, Cursor, Effect, Line, Overlay, Tone, chart, fuzzy, keys, lists};
 use crate::client::ApiError;
 
 /// How many results are kept.
@@ -95,8 +95,8 @@ pub(super) fn accept(app: &mut App, mut find: Box<Find>) -> Vec<Effect> {
     app.moved_at = app.now;
     match find.chosen() {
         Some(Found::Instrument(symbol)) if find.compares => {
-            app.chart.compare = (app.subject() != Some(symbol)).then_some(symbol);
-            Vec::new()
+            let other = (app.subject() != Some(symbol)).then_some(symbol);
+            chart::compare(app, other)
         }
         Some(Found::Instrument(symbol)) => {
             let effects = if find.adds { lists::put(app, symbol) } else { Vec::new() };

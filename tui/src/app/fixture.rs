@@ -219,6 +219,9 @@ pub(crate) fn walk(last: Price, count: usize, interval: Span) -> Vec<Candle> {
                 low: p(low),
                 close: p(close),
                 session: Session::Regular,
+                volume: Some(Price::new(
+                    ((close - open).abs() / unit * Decimal::from(40)).round_dp(2) + Decimal::from(8),
+                )),
             };
             close = open;
             bar
@@ -291,7 +294,7 @@ fn ordinary_day() -> App {
     );
     for ticker in tickers() {
         for interval in super::INTERVALS {
-            app.market.set_bars(ticker.symbol, interval, Ok(walk(ticker.price, 288, interval)));
+            app.market.set_bars(ticker.symbol, interval, Ok(walk(ticker.price, 500, interval)));
         }
         let day = walk(ticker.price, 48, Span::from_seconds(1_800));
         app.market.set_spark(ticker.symbol, day.into_iter().map(|c| c.close).collect());

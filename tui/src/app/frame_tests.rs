@@ -16,6 +16,7 @@ use super::{
     fixture::{self, feed, press, symbol, ticker, types},
     palette::Command,
 };
+use crate::rescue::Rescued;
 
 fn toasts(app: &App) -> Vec<&str> {
     app.toasts.iter().map(|t| t.text.as_str()).collect()
@@ -261,4 +262,26 @@ fn a_daemon_that_is_gone_is_started_from_here() {
     assert_eq!(types(&mut app, "S"), [Effect::StartDaemon]);
     let started = Message::Reply(Box::new(Reply::Started(Ok(()))));
     assert_eq!(feed(&mut app, [started]), [Effect::Reconnect]);
+}
+
+#[test]
+fn a_daemon_that_died_is_started_again_and_that_is_said() {
+    let mut app = fixture::app();
+    let lost = |app: &App| {
+        let reason = "gone".to_owned();
+        Message::Server(Box::new(crate::client::stream::StreamMessage::Lost { reason, retry_at: app.now }))
+    };
+    let rescued = |done| Message::Reply(Box::new(Reply::Rescued(done)));
+    let gone = lost(&app);
+    assert_eq!(feed(&mut app, [gone]), [Effect::Rescue]);
+    assert_eq!(feed(&mut app, [rescued(None)]), [], "it was told to stop, or others look after it");
+    assert!(app.toasts.is_empty());
+    let again = Rescued::Again { times: 2, words: "the disk is full".to_owned() };
+    assert_eq!(feed(&mut app, [rescued(Some(again))]), [Effect::Reconnect]);
+    let said = app.toasts.iter().next().expect("it is said").text.clone();
+    assert!(said.contains("started again (2 of 3") && said.ends_with("the disk is full"), "{said}");
+    feed(&mut app, [rescued(Some(Rescued::GivenUp { words: "the disk is full".to_owned() }))]);
+    assert_eq!(app.fallen.as_deref(), Some("the disk is full"));
+    feed(&mut app, [fixture::connected()]);
+    assert_eq!(app.fallen, None, "it is back");
 }

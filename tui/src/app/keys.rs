@@ -114,8 +114,8 @@ pub(super) fn act(app: &mut App, action: Action) -> Vec<Effect> {
 }
 
 fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
-    if chart::act(app, action) {
-        return Vec::new();
+    if let Some(effects) = chart::act(app, action) {
+        return effects;
     }
     let page = isize::try_from(app.page.max(2) - 1).unwrap_or(1);
     match action {
@@ -503,7 +503,7 @@ fn wheel(app: &mut App, target: Option<&Target>, by: isize) {
             app.pane_alert.step(&ids, by);
         }
         Some(Target::Chart) => {
-            app.chart.zoom_by(if by < 0 { 1 } else { -1 });
+            app.zoom_around_pointer(if by < 0 { 1 } else { -1 });
         }
         Some(Target::Pane(Pane::Table) | Target::Row(_)) => {
             app.moved_at = app.now;
@@ -553,7 +553,7 @@ fn click(app: &mut App, target: &Target) -> Vec<Effect> {
         Target::Screen(screen) => return update::go(app, screen),
         Target::Pane(pane) => app.pane = pane,
         Target::Chart => app.screen = if app.screen == Screen::Watch { Screen::Chart } else { app.screen },
-        Target::Range(range) => app.chart.set_range(range),
+        Target::Range(range) => return chart::choose_range(app, range),
         Target::Tag(id) => {
             app.pane_alert.put(id);
             if let Some(price) = app.board.alert(id).and_then(|_| app.pointed_price()) {

@@ -203,7 +203,17 @@ fn carry_on(items: &mut Vec<Candle>, interval: Span, ticker: &Ticker) {
     // Where the daemon's bars are aligned differently (a trading day), the new one begins no earlier than the last one ends.
     let from = items.last().map_or(from, |last| from.max(last.to));
     let session = ticker.session;
-    items.push(Candle { from, to: from.plus(interval), open: price, high: price, low: price, close: price, session });
+    items.push(Candle {
+        from,
+        to: from.plus(interval),
+        open: price,
+        high: price,
+        low: price,
+        close: price,
+        session,
+        // What is traded in it, only the daemon's bars tell.
+        volume: None,
+    });
     items.drain(..items.len().saturating_sub(MOST_KEPT));
 }
 
@@ -259,8 +269,16 @@ mod tests {
             let price: Price = "1".parse().expect("a price");
             let at = |n: i64| Timestamp::from_seconds((from + n) * 60);
             let session = Session::Regular;
-            let bar =
-                |n| Candle { from: at(n), to: at(n + 1), open: price, high: price, low: price, close: price, session };
+            let bar = |n| Candle {
+                from: at(n),
+                to: at(n + 1),
+                open: price,
+                high: price,
+                low: price,
+                close: price,
+                session,
+                volume: None,
+            };
             (0..count).map(bar).collect()
         };
         let count = |market: &Market| market.bars(symbol, minute).map_or(0, |bars| bars.items.len());

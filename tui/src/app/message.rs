@@ -18,7 +18,10 @@ use bellwether_core::{
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::{Pane, Screen, hits::Question};
-use crate::client::{ApiError, stream::StreamMessage};
+use crate::{
+    client::{ApiError, stream::StreamMessage},
+    rescue::Rescued,
+};
 
 /// Everything that can happen to the dashboard.
 #[derive(Debug)]
@@ -70,7 +73,7 @@ pub(crate) enum Reply {
     Acknowledged(Vec<AlertId>, Option<(AlertId, ApiError)>),
     /// An alert was deleted.
     Deleted(AlertId, Result<(), ApiError>),
-    /// A deleted alert was made anew.
+    /// A deleted alert was brought back.
     Restored(AlertId, Result<AlertAnswer, ApiError>),
     /// What the providers know under a name.
     Searched(String, Result<SearchAnswer, ApiError>),
@@ -80,6 +83,8 @@ pub(crate) enum Reply {
     SettingsSaved(Result<Option<String>, String>),
     /// The daemon was to be started.
     Started(Result<(), String>),
+    /// The daemon was lost: what was done about it, if it was for the dashboard to do something.
+    Rescued(Option<Rescued>),
 }
 
 /// What the runtime is asked to do.
@@ -115,8 +120,8 @@ pub(crate) enum Effect {
     Acknowledge(Vec<AlertId>),
     /// Delete an alert.
     Delete(AlertId),
-    /// Make a deleted alert anew, paused if it was.
-    Restore(AlertId, String, bool),
+    /// Bring a deleted alert back.
+    Restore(AlertId),
     /// Ask the providers for instruments of this name.
     Search(String),
     /// Add an instrument.
@@ -125,6 +130,8 @@ pub(crate) enum Effect {
     SaveSettings(Box<Dashboard>),
     /// Start the daemon in the background.
     StartDaemon,
+    /// Start the daemon again if it was started in the background and has died.
+    Rescue,
     /// Ask the daemon for a fresh snapshot.
     Snapshot,
     /// Connect now, not at the end of the countdown.

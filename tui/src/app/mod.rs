@@ -63,7 +63,8 @@ use bellwether_core::{
 };
 use jiff::tz::TimeZone;
 
-pub(crate) use chart::{ChartStyle, Plot, RANGES, Window};
+pub(crate) use bellwether_core::config::dashboard::ChartStyle;
+pub(crate) use chart::{Plot, RANGES, Window};
 pub(crate) use cursor::Cursor;
 pub(crate) use draft::Draft;
 pub(crate) use entry::{Entry, Purpose, Understanding, next_time};
@@ -83,6 +84,7 @@ pub(crate) use message::{Effect, Hit, Message, Reply, Target};
 pub(crate) use motion::{Flash, Motions};
 pub(crate) use quiet::choices as snooze_choices;
 pub(crate) use sheet::{Field, Sheet};
+pub(crate) use studies::strength;
 pub(crate) use toast::{Toasts, Tone};
 pub(crate) use update::update;
 
@@ -259,10 +261,7 @@ pub(crate) enum Freshness {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     /// It was deleted.
-    Deleted {
-        /// Whether it was set aside before.
-        paused: bool,
-    },
+    Deleted,
     /// It was changed.
     Edited {
         /// The version that the change made.
@@ -301,11 +300,15 @@ pub struct App {
     pub(crate) now: Timestamp,
     pub(crate) zone: TimeZone,
     pub(crate) link: Link,
+    /// What the log says of a daemon that died so often that it is not started again.
+    pub(crate) fallen: Option<String>,
     pub(crate) simulated: bool,
     pub(crate) readonly: bool,
     pub(crate) look: Look,
     /// What the user has chosen, as the configuration says it.
     pub(crate) settings: Dashboard,
+    /// How many times settings are being written: what is read meanwhile is old.
+    saving: u32,
     variables: Variables,
     pub(crate) keys: rebind::Rebound,
     /// The list that is shown: `all`, or one of the user's own.
@@ -369,11 +372,13 @@ impl App {
             now,
             zone,
             link: Link::Connecting,
+            fallen: None,
             simulated,
             readonly,
             mouse: true,
             look,
             settings: Dashboard::default(),
+            saving: 0,
             variables: Variables::default(),
             keys: rebind::Rebound::default(),
             list: ALL.to_owned(),

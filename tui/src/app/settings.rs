@@ -224,6 +224,7 @@ pub(super) fn adopt(app: &mut App, settings: Dashboard) {
         Ok(keys) => app.keys = keys,
         Err(wrong) => app.toasts.push(Tone::Trouble, wrong.to_string(), app.now),
     }
+    app.chart.follow(&app.settings, &settings);
     app.look = super::Look::new(&settings, &app.variables);
     if !settings.watchlists.contains_key(&app.list) {
         ALL.clone_into(&mut app.list);
@@ -233,8 +234,12 @@ pub(super) fn adopt(app: &mut App, settings: Dashboard) {
 }
 
 /// Has the present settings saved.
-pub(super) fn save(app: &App) -> Vec<Effect> {
-    if app.readonly { Vec::new() } else { vec![Effect::SaveSettings(Box::new(app.settings.clone()))] }
+pub(super) fn save(app: &mut App) -> Vec<Effect> {
+    if app.readonly {
+        return Vec::new();
+    }
+    app.saving += 1;
+    vec![Effect::SaveSettings(Box::new(app.settings.clone()))]
 }
 
 /// Changes the settings and has them saved.
@@ -251,7 +256,8 @@ pub(super) fn change(app: &mut App, change: impl FnOnce(&mut Dashboard)) -> Vec<
 /// What was read from the file: at the start, or because it has changed meanwhile. While the settings are open, they are what counts.
 pub(super) fn on_read(app: &mut App, answer: Result<Dashboard, String>) -> Vec<Effect> {
     match answer {
-        Ok(settings) if settings == app.settings => {}
+        // It is on its way to what the screen shows; should somebody else have changed it too, the next look tells.
+        Ok(settings) if settings == app.settings || app.saving > 0 => {}
         Ok(settings) => {
             if let Some(Overlay::Settings(changing)) = &mut app.overlay {
                 changing.before = settings;

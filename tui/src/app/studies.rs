@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bellwether_core::{
+    config::dashboard::Studies,
     indicator::{Bars as IndicatorBars, Indicator},
     instrument::Symbol,
     price::Price,
@@ -16,70 +17,40 @@ use super::{
     chart::{measure, merged},
 };
 
-/// What is computed and drawn beside the prices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Studies {
-    /// Nothing.
-    #[default]
-    None,
-    /// A simple moving average.
-    Sma,
-    /// An exponential moving average.
-    Ema,
-    /// Bollinger bands round their average.
-    Bollinger,
-    /// The relative strength index, in a panel of its own.
-    Rsi,
-    /// Both averages, the bands and the index.
-    All,
+/// What people call a choice of indicators.
+pub(super) const fn name(studies: Studies) -> &'static str {
+    match studies {
+        Studies::None => "none",
+        Studies::Sma => "SMA 20",
+        Studies::Ema => "EMA 50",
+        Studies::Bollinger => "Bollinger 20, 2",
+        Studies::Rsi => "RSI 14",
+        Studies::All => "SMA 20, EMA 50, Bollinger 20, 2, RSI 14",
+    }
 }
 
-impl Studies {
-    pub(crate) const fn next(self) -> Self {
-        match self {
-            Self::None => Self::Sma,
-            Self::Sma => Self::Ema,
-            Self::Ema => Self::Bollinger,
-            Self::Bollinger => Self::Rsi,
-            Self::Rsi => Self::All,
-            Self::All => Self::None,
-        }
+/// What is drawn over the prices, over bars of this length.
+fn over_prices(studies: Studies, length: Span) -> Vec<Indicator> {
+    let bars = |count| IndicatorBars { count, length };
+    let sma = Indicator::Sma(bars(20));
+    let ema = Indicator::Ema(bars(50));
+    let (upper, lower) = (Indicator::BbUpper(bars(20), Decimal::TWO), Indicator::BbLower(bars(20), Decimal::TWO));
+    match studies {
+        Studies::None | Studies::Rsi => Vec::new(),
+        Studies::Sma => vec![sma],
+        Studies::Ema => vec![ema],
+        Studies::Bollinger => vec![sma, upper, lower],
+        Studies::All => vec![sma, ema, upper, lower],
     }
+}
 
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Sma => "SMA 20",
-            Self::Ema => "EMA 50",
-            Self::Bollinger => "Bollinger 20, 2",
-            Self::Rsi => "RSI 14",
-            Self::All => "SMA 20, EMA 50, Bollinger 20, 2, RSI 14",
-        }
-    }
+/// What is drawn in the panel below.
+pub(crate) fn strength(studies: Studies, length: Span) -> Option<Indicator> {
+    matches!(studies, Studies::Rsi | Studies::All).then_some(Indicator::Rsi(IndicatorBars { count: 14, length }))
+}
 
-    /// What is drawn over the prices, over bars of this length.
-    pub(crate) fn over_prices(self, length: Span) -> Vec<Indicator> {
-        let bars = |count| IndicatorBars { count, length };
-        let sma = Indicator::Sma(bars(20));
-        let ema = Indicator::Ema(bars(50));
-        let (upper, lower) = (Indicator::BbUpper(bars(20), Decimal::TWO), Indicator::BbLower(bars(20), Decimal::TWO));
-        match self {
-            Self::None | Self::Rsi => Vec::new(),
-            Self::Sma => vec![sma],
-            Self::Ema => vec![ema],
-            Self::Bollinger => vec![sma, upper, lower],
-            Self::All => vec![sma, ema, upper, lower],
-        }
-    }
-
-    /// What is drawn in the panel below.
-    pub(crate) fn strength(self, length: Span) -> Option<Indicator> {
-        matches!(self, Self::Rsi | Self::All).then_some(Indicator::Rsi(IndicatorBars { count: 14, length }))
-    }
-
-    fn all(self, length: Span) -> Vec<Indicator> {
-        self.over_prices(length).into_iter().chain(self.strength(length)).collect()
-    }
+fn all(studies: Studies, length: Span) -> Vec<Indicator> {
+    over_prices(studies, length).into_iter().chain(strength(studies, length)).collect()
 }
 
 /// What was computed of indicators, so that a frame need not. A closed bar's values never change.
@@ -114,7 +85,7 @@ impl App {
         let length = range.bar.times(i64::try_from(merge).unwrap_or(1));
         let key = Some((symbol, length, studies));
         if self.chart.values.key != key {
-            self.chart.values = Values { key, indicators: studies.all(length), ..Values::default() };
+            self.chart.values = Values { key, indicators: all(studies, length), ..Values::default() };
         }
         let (Some(oldest), Some(newest)) = (bars.items.first(), bars.items.last()) else { return };
         let of = Source { first: oldest.from, last: (newest.from, newest.close), back: self.chart.back, shown };

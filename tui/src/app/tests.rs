@@ -185,8 +185,7 @@ fn a_deleted_alert_can_be_brought_back_for_ten_seconds() {
     let gone = Event::AlertDeleted { id: AlertId(9), owner: UserId::OWNER, version: 2 };
     feed(&mut app, [event(2, gone), Message::Reply(Box::new(Reply::Deleted(AlertId(9), Ok(()))))]);
     assert!(app.board.alert(AlertId(9)).is_none() && !app.alert_ids().contains(&AlertId(9)));
-    let rule = "BTC < 58000 every 1h via desktop,email".to_owned();
-    assert_eq!(types(&mut app, "u"), [Effect::Restore(AlertId(9), rule, false)]);
+    assert_eq!(types(&mut app, "u"), [Effect::Restore(AlertId(9))]);
     assert_eq!(types(&mut app, "u"), [], "once");
     types(&mut app, "d");
     let later = app.now.plus(Span::from_seconds(11));
@@ -344,7 +343,26 @@ fn charts_are_fetched_when_looked_at_and_only_once() {
     assert_eq!(effects, [Effect::FetchSparklines, Effect::FetchCandles(symbol("BTC"), five, None)]);
     assert_eq!(types(&mut app, "j"), [Effect::FetchCandles(symbol("ETH"), five, None)]);
     assert_eq!(types(&mut app, "k"), []);
-    assert_eq!(types(&mut app, "t"), [Effect::FetchCandles(symbol("BTC"), super::INTERVALS[3], None)]);
+    let effects = types(&mut app, "t");
+    assert!(effects.contains(&Effect::FetchCandles(symbol("BTC"), super::INTERVALS[3], None)), "{effects:?}");
+    let remembered = |effect: &Effect| matches!(effect, Effect::SaveSettings(s) if s.chart_range.as_str() == "1W");
+    assert!(effects.iter().any(remembered), "{effects:?}");
+}
+
+#[test]
+fn a_chart_is_as_it_was_left_and_follows_the_file() {
+    let mut app = fixture::app();
+    types(&mut app, "2ttcciv");
+    let left = app.settings.clone();
+    let mut next = fixture::app();
+    next.configure(left.clone(), super::Variables::default());
+    let shown = |app: &App| (app.chart.range().name, app.chart.style, app.chart.studies, app.chart.volume);
+    assert_eq!(shown(&next), shown(&app));
+    assert_eq!((next.chart.range().name, next.chart.volume), ("1M", false));
+    let file = bellwether_core::config::Dashboard { chart_volume: true, chart_compare: "ETH".to_owned(), ..left };
+    feed(&mut next, [Message::Settings(Box::new(Ok(file)))]);
+    assert_eq!((next.chart.volume, next.chart.compare), (true, Some(symbol("ETH"))));
+    assert_eq!(next.chart.range().name, "1M", "what the file did not change stays");
 }
 
 #[test]

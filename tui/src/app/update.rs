@@ -16,7 +16,10 @@ use super::{
     App, Done, Effect, Entry, Frozen, Levels, Link, Message, Overlay, Pane, Purpose, Reply, Screen, Tone,
     Understanding, Undo, levels::can_fire,
 };
-use crate::client::{ApiError, stream::StreamMessage};
+use crate::{
+    client::{ApiError, stream::StreamMessage},
+    rescue::Rescued,
+};
 
 /// How long a deleted alert can be brought back.
 const UNDO: Span = Span::from_seconds(10);
@@ -143,6 +146,7 @@ fn on_stream(app: &mut App, message: StreamMessage) -> Vec<Effect> {
                 app.toasts.push(Tone::Info, "the daemon is back", app.now);
             }
             app.link = Link::Live { version };
+            app.fallen = None;
             app.simulated = simulated;
             app.synced = false;
             app.market.expire();
@@ -167,10 +171,25 @@ fn on_stream(app: &mut App, message: StreamMessage) -> Vec<Effect> {
                 draft.saving = false;
                 draft.refusal = Some("the daemon was lost before it answered: Enter tries again".to_owned());
             }
-            Vec::new()
+            vec![Effect::Rescue]
         }
         StreamMessage::Frame(frame) => on_frame(app, *frame),
     }
+}
+
+/// Says what was done about a daemon that died.
+fn on_rescued(app: &mut App, done: Rescued) -> Vec<Effect> {
+    match done {
+        Rescued::Again { times, words } => {
+            let said =
+                format!("the daemon died and was started again ({times} of 3 in 10 minutes); its log ended: {words}");
+            app.toasts.push(Tone::Trouble, said, app.now);
+            return vec![Effect::Reconnect];
+        }
+        Rescued::Refused(error) => app.toasts.push(Tone::Trouble, text::sanitize(&error), app.now),
+        Rescued::GivenUp { words } => app.fallen = Some(words),
+    }
+    Vec::new()
 }
 
 fn on_frame(app: &mut App, frame: ServerFrame) -> Vec<Effect> {
@@ -251,6 +270,9 @@ fn on_firing(app: &mut App, firing: &Firing) -> Vec<Effect> {
 }
 
 fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
+    if matches!(reply, Reply::SettingsSaved(_)) {
+        app.saving = app.saving.saturating_sub(1);
+    }
     match reply {
         Reply::Sparklines(Ok(prices)) => {
             for price in prices {
@@ -308,6 +330,7 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
             app.toasts.push(Tone::Trouble, text::sanitize(&error), app.now);
         }
         Reply::Started(Ok(())) => return vec![Effect::Reconnect],
+        Reply::Rescued(done) => return done.map_or_else(Vec::new, |done| on_rescued(app, done)),
         Reply::Saved(answer) => return on_saved(app, answer),
         Reply::Paused(id, paused, answer) => match answer {
             Ok(_) => {
@@ -342,7 +365,7 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
             Ok(new) => {
                 app.pane_alert.put(new.alert.id);
                 app.alert.put(new.alert.id);
-                app.toasts.push(Tone::Info, format!("{id} is back, as {}", new.alert.id), app.now);
+                app.toasts.push(Tone::Info, format!("{id} is back as it was"), app.now);
             }
             Err(error) => trouble(app, &format!("{id} was not brought back"), &error),
         },
@@ -455,8 +478,8 @@ pub(super) fn open_edit(app: &mut App, id: AlertId) {
 /// Deletes an alert, and remembers it for [`UNDO`].
 pub(super) fn delete(app: &mut App, id: AlertId) -> Vec<Effect> {
     let Some(row) = app.board.alert(id) else { return Vec::new() };
-    let (expr, paused) = (row.alert.rule.to_string(), row.alert.paused);
-    app.undo = Some(Undo { id, expr, done: Done::Deleted { paused }, until: app.now.plus(UNDO) });
+    let expr = row.alert.rule.to_string();
+    app.undo = Some(Undo { id, expr, done: Done::Deleted, until: app.now.plus(UNDO) });
     vec![Effect::Delete(id)]
 }
 
@@ -469,7 +492,7 @@ pub(super) fn remember_edit(app: &mut App, id: AlertId, before: String) {
 pub(super) fn undo(app: &mut App) -> Vec<Effect> {
     if let Some(undo) = app.undo.take() {
         return vec![match undo.done {
-            Done::Deleted { paused } => Effect::Restore(undo.id, undo.expr, paused),
+            Done::Deleted => Effect::Restore(undo.id),
             Done::Edited { version } => Effect::Edit(undo.id, version, undo.expr),
         }];
     }

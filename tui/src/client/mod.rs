@@ -99,13 +99,16 @@ impl ApiClient {
     ///
     /// Redirects are not followed and no proxy is asked: the token goes to this address and nowhere else.
     pub fn new(address: &str, token: &str) -> Self {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(3))
-            .timeout(PATIENCE)
-            .build()
-            .unwrap_or_default();
+        let builder = || {
+            reqwest::Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(Duration::from_secs(3))
+                .timeout(PATIENCE)
+        };
+        // The certificates of the system are read for TLS alone; where there are none, no server is believed.
+        let system = address.starts_with("https:").then(|| builder().build().ok()).flatten();
+        let http = system.unwrap_or_else(|| builder().tls_certs_only([]).build().unwrap_or_default());
         Self { http, address: address.trim_end_matches('/').to_owned(), token: token.to_owned() }
     }
 
@@ -116,7 +119,8 @@ impl ApiClient {
 
     /// All alerts of the caller (`GET /alerts`).
     pub async fn alerts(&self) -> Result<Vec<AlertView>, ApiError> {
-        self.listing(&["alerts"], &[]).await
+        // In pages: of many thousands one answer would be larger than is believed.
+        self.listing(&["alerts"], &[("limit", "500".to_owned())]).await
     }
 
     /// One alert (`GET /alerts/{id}`).
@@ -163,6 +167,12 @@ impl ApiClient {
     pub async fn delete_alert(&self, id: AlertId) -> Result<(), ApiError> {
         let request = self.request(Method::DELETE, &["alerts", &id.to_string()], &[])?;
         self.send(request).await.map(drop)
+    }
+
+    /// Brings a deleted alert back as it was (`POST /alerts/{id}/restore`).
+    pub async fn restore_alert(&self, id: AlertId) -> Result<AlertAnswer, ApiError> {
+        let request = self.request(Method::POST, &["alerts", &id.to_string(), "restore"], &[])?;
+        self.read(self.send(request).await?).await
     }
 
     /// Current prices (`GET /prices`): of `symbols`, or of all where none is named; with the closes of 24 hours if `sparkline`.
@@ -291,11 +301,13 @@ impl ApiClient {
             }
             let mut page: Page<T> = self.parse(&bytes)?;
             items.append(&mut page.items);
-            let Some(next) = page.next else { break };
+            let Some(next) = page.next else { return Ok(items) };
             query.retain(|(name, _)| *name != "cursor");
             query.push(("cursor", next));
         }
-        Ok(items)
+        // Not a part of them as if that were all: an export would lose the rest.
+        let reason = format!("its list does not end after {MOST_PAGES} pages");
+        Err(ApiError::Garbled { address: self.address.clone(), reason })
     }
 
     fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> Result<RequestBuilder, ApiError> {

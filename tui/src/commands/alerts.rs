@@ -2,6 +2,7 @@
 
 use bellwether_core::{
     alert::AlertId,
+    condition::MAX_LINE,
     protocol::{AlertAnswer, AlertPatch, AlertView},
     time::{Span, Timestamp},
 };
@@ -16,16 +17,29 @@ use crate::{
 
 /// Makes an alert; prints its id and how it was understood.
 pub(super) async fn add(global: &Global, words: &[String]) -> anyhow::Result<()> {
-    let line = words.join(" ");
+    let line = line_of(words)?;
     let client = launch::client(global).await?;
     let made = client.create_alert(&line).await.map_err(|e| refused(e, &line))?;
     answer(global, "made", &made)
 }
 
+/// The line of these words. One that is far too long is not sent to be refused.
+fn line_of(words: &[String]) -> Result<String, UserError> {
+    let line = words.join(" ");
+    if line.len() > MAX_LINE {
+        let said = format!("an alert line has at most {MAX_LINE} bytes, and this one {}", line.len());
+        return Err(UserError::with_hint(
+            said,
+            "write a shorter one, such as BTC > 60k; a note has room for 500 characters",
+        ));
+    }
+    Ok(line)
+}
+
 /// Changes an alert.
 pub(super) async fn edit(global: &Global, id: &str, words: &[String]) -> anyhow::Result<()> {
     let id = alert_id(id)?;
-    let line = words.join(" ");
+    let line = line_of(words)?;
     let client = launch::client(global).await?;
     let patch = AlertPatch { expr: Some(line.clone()), ..AlertPatch::default() };
     let changed = client.patch_alert(id, &patch).await.map_err(|e| missing(refused(e, &line), id))?;
@@ -109,7 +123,22 @@ pub(super) async fn remove(global: &Global, ids: &[String]) -> anyhow::Result<()
         if global.json {
             out::json(&serde_json::json!({"id": id, "deleted": true}))?;
         } else {
-            out::line(&format!("{id} deleted"))?;
+            out::line(&format!("{id} deleted; for a day `bellwether undelete {id}` brings it back"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings each of these back.
+pub(super) async fn undelete(global: &Global, ids: &[String]) -> anyhow::Result<()> {
+    let ids = ids.iter().map(|id| alert_id(id)).collect::<Result<Vec<_>, _>>()?;
+    let client = launch::client(global).await?;
+    for id in ids {
+        let back = client.restore_alert(id).await.map_err(|e| missing(e.into(), id))?;
+        if global.json {
+            out::json(&back)?;
+        } else {
+            out::line(&format!("{id} is back: {}", back.alert.expr))?;
         }
     }
     Ok(())

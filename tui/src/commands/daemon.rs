@@ -1,19 +1,19 @@
 //! `bellwether daemon`: becomes the daemon, in the foreground.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
 
 use bellwether_core::config::{Config, LogFormat, Tape};
 use bellwether_daemon::{Daemon, Options, PulseWatch, Running};
-pub(super) use bellwether_daemon::{back_up, examine_channels, examine_database, restore, test_channel};
+pub(super) use bellwether_daemon::{back_up, budgets, examine_channels, examine_database, restore, test_channel};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use crate::{
     cli::{DaemonArgs, Global},
     config_file::{self, Loaded},
     error::UserError,
     folders::Folders,
-    systemd,
+    rescue, systemd,
     watched::Watched,
 };
 
@@ -24,6 +24,9 @@ const STOPPING: Duration = Duration::from_secs(10);
 pub(super) fn run(global: &Global, args: &DaemonArgs) -> anyhow::Result<()> {
     let folders = Folders::find(global)?;
     let loaded = load(global, args, &folders)?;
+    if let Some(file) = &args.play {
+        bellwether_daemon::check(&loaded.config).map_err(|wrong| unplayable(file, &wrong, &loaded))?;
+    }
     check(&loaded)?;
     let level = log_to_stderr(&loaded.config)?;
     for warning in &loaded.warnings {
@@ -33,6 +36,15 @@ pub(super) fn run(global: &Global, args: &DaemonArgs) -> anyhow::Result<()> {
     let done = runtime.block_on(serve(global, args, &folders, loaded.config, level));
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
+}
+
+/// What is wrong with a recording that the command line names, or with the configuration beside it.
+fn unplayable(file: &std::path::Path, wrong: &bellwether_core::config::Senseless, loaded: &Loaded) -> UserError {
+    if wrong.key != "feeds.tape.file" {
+        return loaded.placed(wrong);
+    }
+    let said = format!("--play {}: {}", file.display(), wrong.message);
+    UserError::with_hint(said, "it takes a file that `bellwether daemon --record FILE` has written")
 }
 
 /// The configuration, with what the command line says instead.
@@ -72,7 +84,29 @@ pub(super) fn options(global: &Global, folders: &Folders, mut config: Config) ->
         let left = config.channel_names();
         config.user.default_channels.retain(|name| left.contains(name));
     }
-    Options { config, data, runtime: folders.runtime.clone(), prefer: None }
+    Options { config, data, runtime: folders.runtime.clone(), prefer: None, socket: None }
+}
+
+/// Has the daemon listen on the socket that the service manager has opened, where there is one: its address counts as that of the
+/// configuration. One that others can reach has to be meant: then the same address stands in the configuration, which wants TLS for it.
+fn take_socket(options: &mut Options, socket: Option<&Arc<TcpListener>>) -> Result<(), UserError> {
+    let Some(socket) = socket else { return Ok(()) };
+    let unusable = |e| UserError::new(format!("the socket of the service manager has no address: {e}"));
+    let address = socket.local_addr().map_err(unusable)?;
+    let listen = &mut options.config.server.listen;
+    if !address.ip().is_loopback() && *listen != Some(address) {
+        return Err(UserError::with_hint(
+            format!(
+                "others can reach the socket of the service manager, {address}, and the configuration does not say so"
+            ),
+            format!(
+                "have it listen on 127.0.0.1, or write `server.listen = \"{address}\"`, and `[server.tls]` or `server.behind_proxy`"
+            ),
+        ));
+    }
+    *listen = Some(address);
+    options.socket = Some(Arc::clone(socket));
+    Ok(())
 }
 
 async fn serve(
@@ -87,13 +121,16 @@ async fn serve(
     let mut watched = Watched::new(&folders.config);
     let temporary = global.demo.then(|| temporary_data(folders));
     let folders = temporary.as_ref().map_or(folders, |(folders, _)| folders);
-    let options = options(global, folders, config);
+    let mut options = options(global, folders, config);
+    let socket = systemd::socket()?.map(Arc::new);
+    take_socket(&mut options, socket.as_ref())?;
     let mut running = Daemon::start(options.clone()).await?;
+    rescue::mark(&folders.runtime);
     tracing::info!(address = %running.file().address, version = %running.file().version, "ready");
     if global.demo {
         super::demo::furnish(running.file()).await?;
     }
-    let mut inforce = InForce { global, args, folders, options, level };
+    let mut inforce = InForce { global, args, folders, options, level, socket };
     let mut watchdog = Watchdog::of(&running);
     Watchdog::ready(&running);
     loop {
@@ -115,7 +152,9 @@ async fn serve(
                 let (after, refused) = Box::pin(running.renewed(same.clone(), same)).await?;
                 running = after;
                 match refused {
-                    None => tracing::info!("instruments or channels have changed"),
+                    None => {
+                        tracing::info!("started again inside, because instruments, channels or the time have changed");
+                    }
                     Some(error) => tracing::error!("{error:#}"),
                 }
                 watchdog = Watchdog::of(&running);
@@ -138,6 +177,7 @@ async fn serve(
         }
     }
     tracing::info!("stopping");
+    rescue::unmark(&folders.runtime);
     systemd::stopping();
     tokio::select! {
         stopped = running.stop() => stopped,
@@ -189,6 +229,7 @@ struct InForce<'a> {
     folders: &'a Folders,
     options: Options,
     level: Level,
+    socket: Option<Arc<TcpListener>>,
 }
 
 impl InForce<'_> {
@@ -205,7 +246,10 @@ impl InForce<'_> {
         }
         // Clients that were told an address find the daemon there again.
         let prefer = Some(running.address());
-        let wanted = Options { prefer, ..options(self.global, self.folders, loaded.config) };
+        let mut wanted = Options { prefer, ..options(self.global, self.folders, loaded.config) };
+        if let Err(error) = take_socket(&mut wanted, self.socket.as_ref()) {
+            return Ok((running, Some(error.to_string())));
+        }
         let before = std::mem::replace(&mut self.options, wanted.clone());
         let changed = changed(&before.config, &wanted.config);
         if changed.contains(&"log") {
@@ -372,7 +416,7 @@ fn journal() -> Option<tracing_journald::Layer> {
 }
 
 /// Changes what the log lets through.
-type Level = tracing_subscriber::reload::Handle<EnvFilter, tracing_subscriber::Registry>;
+type Level = tracing_subscriber::reload::Handle<Targets, tracing_subscriber::Registry>;
 
 /// The log goes to standard error, or as fields to the journal behind it.
 fn log_to_stderr(config: &Config) -> Result<Level, UserError> {
@@ -398,7 +442,7 @@ fn log_to_stderr(config: &Config) -> Result<Level, UserError> {
 }
 
 /// What the log lets through. Libraries are quiet unless a filter names them.
-pub(super) fn filter(config: &Config) -> Result<EnvFilter, UserError> {
+pub(super) fn filter(config: &Config) -> Result<Targets, UserError> {
     let level = &config.log.level;
     let plain = ["error", "warn", "info", "debug", "trace"].contains(&level.as_str());
     let text = if plain {
@@ -406,7 +450,7 @@ pub(super) fn filter(config: &Config) -> Result<EnvFilter, UserError> {
     } else {
         level.clone()
     };
-    EnvFilter::try_new(text).map_err(|e| {
+    text.parse().map_err(|e: tracing_subscriber::filter::ParseError| {
         UserError::with_hint(
             format!("`log.level` = \"{level}\" is no level and no filter: {e}"),
             "expected error, warn, info, debug or trace, or a filter such as \"info,bellwether_daemon::ingest=debug\"",

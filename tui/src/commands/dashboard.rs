@@ -12,6 +12,7 @@ use crate::{
     folders::Folders,
     launch::{self, Absent},
     logins, out,
+    rescue::Rescue,
     runtime::{self, DashboardOptions, Starter},
     settings_file::SettingsFile,
 };
@@ -51,6 +52,7 @@ pub(super) fn run(global: &Global, chart: Option<&str>) -> anyhow::Result<()> {
             readonly: global.readonly,
             reconnect: reconnect(global, &folders),
             start: Some(starter(global, &folders)),
+            rescue: global.url.is_none().then(|| Rescue::new(global, &folders)),
             timezone: timezone(global, &folders),
             settings: SettingsFile::of(&folders, global.config.is_some()),
             data: folders.data.clone(),

@@ -58,6 +58,7 @@ async fn show(global: &Global, folders: &Folders, file: DaemonFile) -> anyhow::R
         readonly: global.readonly,
         reconnect: reconnect(global, folders),
         start: None,
+        rescue: None,
         timezone: timezone(global, folders),
         settings: SettingsFile::of(folders, global.config.is_some()),
         data: folders.data.clone(),
@@ -68,15 +69,11 @@ async fn show(global: &Global, folders: &Folders, file: DaemonFile) -> anyhow::R
 
 /// The terminal belongs to the dashboard: the log goes beside the data.
 fn log_to_file(config: &bellwether_core::config::Config, folder: &std::path::Path) -> anyhow::Result<()> {
+    use tracing_subscriber::{fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(folder.join("daemon.log"))?;
     // A log that is set up already goes on as it is.
-    drop(
-        tracing_subscriber::fmt()
-            .with_env_filter(filter(config)?)
-            .with_writer(Mutex::new(file))
-            .with_ansi(false)
-            .try_init(),
-    );
+    let text = fmt::layer().with_writer(Mutex::new(file)).with_ansi(false);
+    drop(tracing_subscriber::registry().with(filter(config)?).with(text).try_init());
     Ok(())
 }
 

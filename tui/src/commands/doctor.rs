@@ -96,6 +96,9 @@ async fn here(global: &Global) -> anyhow::Result<Vec<Finding>> {
         }
         found.extend(channels(global, &folders, &config).await);
         found.extend(network::feeds(&config).await);
+        found.extend(
+            daemon::budgets(&config).into_iter().map(|(feed, taken, allowed)| network::budget(feed, taken, allowed)),
+        );
     }
     Ok(found)
 }
@@ -158,6 +161,8 @@ async fn channels(global: &Global, folders: &Folders, config: &Config) -> Vec<Fi
         let about = format!("channel {name}");
         let test = format!("bellwether notify test {name}");
         found.push(match said {
+            // What an address is good for only a message shows.
+            Some(Ok(said)) if name.as_str().starts_with("webhook") => Finding::fine(about, format!("{said}; {test} sends a message")),
             Some(Ok(said)) => Finding::fine(about, said),
             // A default nobody has to want: the program is of use on a machine without a desktop too.
             Some(Err(trouble)) if name.as_str() == "desktop" => Finding::note(

@@ -14,6 +14,7 @@ mod login;
 mod notify;
 mod prices;
 mod service;
+mod service_mac;
 mod settings;
 mod shell;
 mod transfer;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Snooze { id, duration }) => wait(alerts::snooze(&global, &id, &duration)),
         Some(Command::Ack { ids }) => wait(alerts::acknowledge(&global, &ids)),
         Some(Command::Rm { ids }) => wait(alerts::remove(&global, &ids)),
+        Some(Command::Undelete { ids }) => wait(alerts::undelete(&global, &ids)),
         Some(Command::Prices { symbols }) => wait(prices::run(&global, &symbols)),
         Some(Command::Watch { symbols, plain }) => wait(watch::run(&global, &symbols, plain)),
         Some(Command::Events { limit, dead: true, .. }) => wait(events::dead(&global, limit)),

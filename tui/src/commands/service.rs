@@ -1,4 +1,4 @@
-//! `service install`, `uninstall` and `status`: the daemon as a systemd user service.
+//! `service install`, `uninstall` and `status`: the daemon as a systemd user service. On macOS `service_mac.rs` does it.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::json;
 
-use super::daemon;
+use super::{daemon, service_mac};
 use crate::{
     cli::{Global, ServiceInstall},
     config_file,
@@ -49,10 +49,13 @@ impl Places {
 
 /// Writes, enables and starts the unit, and waits until the daemon is ready.
 pub(super) async fn install(global: &Global, args: ServiceInstall) -> anyhow::Result<()> {
-    let places = Places::find()?;
     if global.demo || global.url.is_some() {
         return Err(UserError::new("the demo and a daemon elsewhere are no services of this machine").into());
     }
+    if cfg!(target_os = "macos") {
+        return service_mac::install(global, args).await;
+    }
+    let places = Places::find()?;
     a_manager()?;
     let folders = Folders::find(global)?;
     // What the daemon could not use would only fail where nobody looks.
@@ -131,6 +134,9 @@ fn unit(global: &Global, args: ServiceInstall, folders: &Folders, places: &Place
 
 /// Stops and disables the unit, and removes what `install` has written. The data and the configuration stay.
 pub(super) fn uninstall(global: &Global) -> anyhow::Result<()> {
+    if cfg!(target_os = "macos") {
+        return service_mac::uninstall(global);
+    }
     let places = Places::find()?;
     let text = fs::read_to_string(&places.unit).map_err(|_| {
         UserError::with_hint(
@@ -165,6 +171,9 @@ pub(super) fn uninstall(global: &Global) -> anyhow::Result<()> {
 
 /// How the service is doing; a failure where it does not run.
 pub(super) fn status(global: &Global) -> anyhow::Result<()> {
+    if cfg!(target_os = "macos") {
+        return service_mac::status(global);
+    }
     a_manager()?;
     let known = properties()?;
     let active = text_of(&known, "ActiveState") == "active";
@@ -272,13 +281,13 @@ fn systemctl(arguments: &[&str]) -> Result<String, UserError> {
     Err(UserError::new(format!("systemctl --user {}: {}", arguments.join(" "), said(&output))))
 }
 
-fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     text.lines().next().unwrap_or("it said nothing").to_owned()
 }
 
 /// Writes a file whole or not at all, and makes the folders above it.
-fn write(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+pub(super) fn write(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     let failed = |e: io::Error| UserError::new(format!("cannot write {}: {e}", path.display()));
     let folder = path.parent().unwrap_or(Path::new("/"));
     let private = if mode == 0o600 { 0o700 } else { 0o755 };

@@ -20,8 +20,15 @@ pub async fn feeds(config: &Config) -> Vec<Finding> {
         .redirect(Policy::none())
         .timeout(PATIENCE)
         .user_agent(concat!("bellwether/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .unwrap_or_default();
+        .build();
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => {
+            let said = format!("no feed can be reached over TLS: {}", causes(&error));
+            let todo = "install them (Debian: apt install ca-certificates), or name a file: SSL_CERT_FILE";
+            return vec![Finding::wrong("certificates", said, todo)];
+        }
+    };
     let looks = addresses(config).into_iter().map(|(feed, url)| {
         let client = client.clone();
         async move { look(&client, feed, &url).await }
@@ -110,6 +117,19 @@ async fn look(client: &Client, feed: FeedId, url: &Url) -> (Finding, Option<i64>
             (Finding::wrong(about, format!("{host} cannot be reached: {text}"), todo), None)
         }
     }
+}
+
+/// Whether a polled feed may ask as often as its interval wants.
+pub fn budget(feed: FeedId, taken: u32, allowed: u32) -> Finding {
+    let about = format!("budget of {feed}");
+    if taken <= allowed {
+        return Finding::fine(about, format!("prices take {taken} of {allowed} calls an hour"));
+    }
+    Finding::note(
+        about,
+        format!("its interval wants {taken} calls an hour, and its provider allows {allowed}: prices come less often"),
+        format!("raise feeds.{feed}.interval, or leave it: no more is asked than is allowed"),
+    )
 }
 
 fn now_seconds() -> i64 {

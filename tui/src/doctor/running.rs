@@ -2,7 +2,7 @@
 //! whether it is of this version.
 
 use bellwether_core::{
-    delivery::DeliveryState,
+    delivery::{Delivery, DeliveryState, Waits},
     event::{FeedState, FeedStatus},
     protocol::{DaemonFile, Health},
     time::Timestamp,
@@ -10,6 +10,9 @@ use bellwether_core::{
 
 use super::Finding;
 use crate::client::ApiClient;
+
+/// How many of those that wait are looked at.
+const MANY: usize = 200;
 
 /// Asks the daemon.
 pub async fn daemon(file: &DaemonFile) -> Vec<Finding> {
@@ -25,6 +28,11 @@ pub async fn daemon(file: &DaemonFile) -> Vec<Finding> {
             found.push(Finding::wrong(format!("channel {}", channel.name), channel.status.clone(), todo));
         }
     }
+    for state in [DeliveryState::Queued, DeliveryState::Retry] {
+        if let Ok(waiting) = client.deliveries(state, MANY, None).await {
+            found.extend(held_by_limits(&waiting.items));
+        }
+    }
     if let Ok(dead) = client.deliveries(DeliveryState::Dead, 1, None).await
         && let Some(last) = dead.items.first()
     {
@@ -33,6 +41,28 @@ pub async fn daemon(file: &DaemonFile) -> Vec<Finding> {
             "deliveries",
             format!("some were given up or refused, the last one by {}: {answer}", last.channel),
             "bellwether events --dead shows them, bellwether deliveries retry --all sends them again",
+        ));
+    }
+    found
+}
+
+/// The channels whose limits hold something back, each once.
+fn held_by_limits(waiting: &[Delivery]) -> Vec<Finding> {
+    let mut channels: Vec<&str> = waiting
+        .iter()
+        .filter(|delivery| delivery.waits == Some(Waits::Limit))
+        .map(|delivery| delivery.channel.as_str())
+        .collect();
+    channels.sort_unstable();
+    let mut found = Vec::new();
+    for same in channels.chunk_by(|a, b| a == b) {
+        found.push(Finding::note(
+            format!("limits of {}", same[0]),
+            format!("{} or more messages wait until it may send again", same.len()),
+            format!(
+                "nothing, they are sent one by one; [channels.{}.limits] says how many it may send",
+                same[0].replace(':', ".")
+            ),
         ));
     }
     found

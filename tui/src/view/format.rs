@@ -59,6 +59,30 @@ pub(super) fn signed_money(value: Decimal) -> String {
     if text.starts_with('-') { text } else { format!("+{text}") }
 }
 
+/// How much of something, in four digits at most: `0.0412`, `12.4`, `8,121`, `41.2k`, `3.1M`.
+pub(super) fn amount(amount: Price) -> String {
+    const UNITS: [(i64, i64, &str); 4] = [
+        (1_000_000_000_000, 1_000_000_000_000, "T"),
+        (1_000_000_000, 1_000_000_000, "B"),
+        (1_000_000, 1_000_000, "M"),
+        (10_000, 1_000, "k"),
+    ];
+    let value = amount.decimal();
+    let unit = UNITS.iter().find(|(least, ..)| value >= Decimal::from(*least));
+    let (value, unit) = unit.map_or((value, ""), |(_, size, unit)| (value / Decimal::from(*size), *unit));
+    let places = match value {
+        _ if value >= Decimal::from(100) => 0,
+        _ if value >= Decimal::TEN => 1,
+        _ if value >= Decimal::ONE => 2,
+        _ => 4,
+    };
+    let text = value.round_dp(places).normalize().to_string();
+    match text.split_once('.') {
+        None if text.len() == 4 => format!("{},{}{unit}", &text[..1], &text[1..]),
+        _ => format!("{text}{unit}"),
+    }
+}
+
 /// The way from the last price to a level, with as many places as that price is shown with.
 pub(super) fn distance(distance: &Distance) -> String {
     let price = distance.level.decimal().checked_sub(distance.absolute.decimal());
@@ -186,6 +210,19 @@ mod tests {
     #[test]
     fn numbers_and_ages_read_well() {
         assert_eq!(price(p("60412.5")), "60,412.50");
+        let amounts = [
+            ("0", "0"),
+            ("0.041239", "0.0412"),
+            ("12.4231", "12.4"),
+            ("8120.7", "8,121"),
+            ("41234", "41.2k"),
+            ("412345", "412k"),
+            ("3100000", "3.1M"),
+            ("2500000000000", "2.5T"),
+        ];
+        for (exact, shown) in amounts {
+            assert_eq!(amount(p(exact)), shown);
+        }
         assert_eq!(level(p("61000")), "61,000");
         assert_eq!(price_or_missing(None), "—");
         assert_eq!(signed_price(p("0.71"), p("142.9")), "+0.71");

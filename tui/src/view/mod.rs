@@ -35,6 +35,8 @@ mod watchlist;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod mouse_tests;
+#[cfg(test)]
 mod tests;
 
 use bellwether_core::text;
@@ -101,9 +103,9 @@ fn whole(app: &App, pen: &mut Pen<'_>, area: Rect) {
         Screen::History => history::draw(app, pen, body, true),
         Screen::Health => health::draw(app, pen, body),
     }
-    status::first_hints(app, pen, body);
+    let hinted = status::first_hints(app, pen, body);
     if app.overlay.is_none() || area.height >= 24 {
-        status::toasts(app, pen, body);
+        status::toasts(app, pen, Rect { height: body.height - hinted, ..body });
     }
     let over = Rect { height: area.height - top, ..body };
     // In a low window an overlay takes the lines above it too, but never the one that says that prices are simulated.

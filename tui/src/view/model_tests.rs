@@ -34,6 +34,7 @@ use crate::{
         update,
     },
     client::{ApiError, stream::StreamMessage},
+    rescue::Rescued,
 };
 
 /// A number that follows from the one before (xorshift, Marsaglia 2003).
@@ -218,6 +219,8 @@ fn answer(chance: &mut Chance, effect: Effect) -> Option<Message> {
         Effect::FetchPast(line) => Reply::Past(line, Err(refused())),
         Effect::Search(name) => Reply::Searched(name, Err(refused())),
         Effect::SaveSettings(_) => Reply::SettingsSaved(Err("the disk is full".to_owned())),
+        Effect::Rescue if fine => Reply::Rescued(Some(Rescued::Again { times: 1, words: "killed".to_owned() })),
+        Effect::Rescue => Reply::Rescued(Some(Rescued::GivenUp { words: "killed".to_owned() })),
         Effect::StartDaemon => Reply::Started(Err("no".to_owned())),
         Effect::FetchChannels => Reply::Channels(Err(refused())),
         Effect::FetchStatus if fine => Reply::Status(Ok(Box::new(fixture::status()))),

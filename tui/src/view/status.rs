@@ -107,12 +107,12 @@ fn holdings<'a>(app: &App, total: &Total, theme: &super::theme::Theme) -> Vec<Pi
     parts
 }
 
-/// The hints of the first run, at the right above the last line.
-pub(super) fn first_hints(app: &App, pen: &mut Pen<'_>, area: Rect) {
+/// The hints of the first run, at the right above the last line. Gives the lines that they take.
+pub(super) fn first_hints(app: &App, pen: &mut Pen<'_>, area: Rect) -> u16 {
     let hints: Vec<_> = first::left(app).collect();
     let room = area.width.min(48);
     if hints.is_empty() || app.overlay.is_some() || area.width < 40 || area.height < 9 {
-        return;
+        return 0;
     }
     let tall = u16::try_from(hints.len()).unwrap_or(3) + 2;
     let area = Rect { x: area.right() - room, y: area.bottom() - tall, width: room, height: tall };
@@ -126,6 +126,7 @@ pub(super) fn first_hints(app: &App, pen: &mut Pen<'_>, area: Rect) {
         pen.put(line, line.x + 4, words, Style::new());
         pen.hit(line, Target::Hint(action));
     }
+    tall
 }
 
 /// What says that prices are simulated, with the gap behind it: in full beside the clock, else short beside the clock, else
@@ -212,6 +213,11 @@ pub(super) fn banner(app: &App, pen: &mut Pen<'_>, line: Rect) {
         "now" => "just now".to_owned(),
         age => format!("{age} ago"),
     };
+    if let Some(words) = &app.fallen {
+        let text = format!(" The daemon dies again and again; S starts it once more. Its log ended: {words}");
+        pen.put(line, line.x, &super::pen::fit(&text, line.width).0, style);
+        return;
+    }
     let long = format!(" The daemon is lost ({old}): {reason}. These are the last known prices; {next}.");
     let short = format!(" no daemon ({old}); {next}");
     let text = if width(&long) <= line.width { long } else { short };
@@ -229,7 +235,7 @@ pub(super) fn hints_of(app: &App, pen: &mut Pen<'_>, line: Rect, contexts: &[Con
     if let Some(undo) = &app.undo
         && app.overlay.is_none()
     {
-        let what = if matches!(undo.done, Done::Deleted { .. }) { "brings" } else { "puts" };
+        let what = if matches!(undo.done, Done::Deleted) { "brings" } else { "puts" };
         let text = format!("u {what} {} back ({} s) ", undo.id, undo.until.since(app.now).as_seconds() + 1);
         let end = pen.put(line, x, &text, pen.theme.tag);
         pen.hit(Rect { x, width: end - x, ..line }, Target::Hint(crate::app::Action::Undo));

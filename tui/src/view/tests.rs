@@ -179,14 +179,21 @@ fn looks() -> Vec<(String, Look)> {
     looks
 }
 
-/// The styles of a screen: a letter for each, and line by line how many columns have which.
-fn styles(buffer: &Buffer) -> String {
-    let mut known: Vec<ratatui::style::Style> = Vec::new();
+/// The styles of a screen in every look: a letter for each, what it is in each look, and line by line how many columns have which.
+fn styles(app: &mut App, width: u16, height: u16) -> String {
+    let looks = looks();
+    let drawn = |look: Look, app: &mut App| {
+        app.look = look;
+        buffer(app, width, height)
+    };
+    let buffers: Vec<Buffer> = looks.iter().map(|(_, look)| drawn(*look, app)).collect();
+    let mut known: Vec<Vec<ratatui::style::Style>> = Vec::new();
     let mut lines = Vec::new();
-    for y in 0..buffer.area.height {
+    let letter = |place: usize| char::from(*LETTERS.get(place).expect("not so many styles"));
+    for y in 0..height {
         let mut runs: Vec<(usize, usize)> = Vec::new();
-        for x in 0..buffer.area.width {
-            let style = buffer[(x, y)].style();
+        for x in 0..width {
+            let style: Vec<_> = buffers.iter().map(|buffer| buffer[(x, y)].style()).collect();
             let place = known.iter().position(|k| *k == style).unwrap_or_else(|| {
                 known.push(style);
                 known.len() - 1
@@ -196,27 +203,37 @@ fn styles(buffer: &Buffer) -> String {
                 _ => runs.push((place, 1)),
             }
         }
-        let letter = |place: usize| char::from(b'a' + u8::try_from(place).expect("few styles"));
         let words: Vec<String> = runs.into_iter().map(|(place, count)| format!("{}{count}", letter(place))).collect();
-        lines.push(words.concat());
+        lines.push(words.join(" "));
     }
-    let legend = known.iter().zip('a'..).map(|(style, letter)| {
-        let colour = |c: Option<ratatui::style::Color>| c.map_or("-".to_owned(), |c| c.to_string());
-        format!("{letter} {} on {} {:?}", colour(style.fg), colour(style.bg), style.add_modifier)
-    });
-    format!("{}\n{}", legend.collect::<Vec<_>>().join("\n"), lines.join("\n"))
+    let colour = |c: Option<ratatui::style::Color>| c.map_or("-".to_owned(), |c| c.to_string());
+    let mut all = vec![format!("{width}x{height}")];
+    for (number, (name, _)) in looks.iter().enumerate() {
+        let legend = known.iter().enumerate().map(|(place, style)| {
+            let style = style[number];
+            let more = if style.add_modifier.is_empty() { String::new() } else { format!(" {:?}", style.add_modifier) };
+            format!("{} {}/{}{more}", letter(place), colour(style.fg), colour(style.bg))
+        });
+        all.push(format!("= {name}: {}", legend.collect::<Vec<_>>().join(", ")));
+    }
+    all.extend(lines);
+    all.join("\n")
+}
+
+const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+#[test]
+fn every_theme_colours_every_screen_as_it_did_at_every_size() {
+    for (name, mut app) in pictures() {
+        let all: Vec<String> = SIZES.iter().map(|&(w, h)| styles(&mut app, w, h)).collect();
+        insta::assert_snapshot!(format!("colours_{name}"), all.join("\n\n"));
+    }
 }
 
 #[test]
-fn every_theme_colours_the_screens_as_it_did() {
+fn every_screen_in_ascii_looks_as_it_did() {
     let shown = ["watch", "chart", "alerts", "history", "health", "settings"];
     for (name, mut app) in pictures().into_iter().filter(|(name, _)| shown.contains(name)) {
-        let mut all = Vec::new();
-        for (theme, look) in looks() {
-            app.look = look;
-            all.push(format!("= {theme}\n{}", styles(&buffer(&app, 80, 24))));
-        }
-        insta::assert_snapshot!(format!("colours_{name}_80x24"), all.join("\n"));
         app.look = Look { ascii: true, ..Look::default() };
         for (w, h) in SIZES {
             insta::assert_snapshot!(format!("ascii_{name}_{w}x{h}"), shot(&app, w, h));
@@ -547,6 +564,36 @@ fn the_chart_is_pulled_along_by_the_mouse_and_never_beyond_what_there_is() {
     assert_eq!(app.chart.back, 0, "and on again");
     fixture::feed(&mut app, [at(dragged, columns[0])]);
     assert_eq!(app.chart.back, 0, "no further than the newest");
+}
+
+#[test]
+fn the_wheel_zooms_around_the_pointer() {
+    let (mut app, _) = charted(&[]);
+    let at = |app: &App, column: u16| {
+        let bars = &app.chart.plot.bars;
+        bars.partition_point(|(_, x)| *x <= column).checked_sub(1).map(|place| bars[place].0)
+    };
+    let look = |app: &mut App| {
+        let mut terminal = Terminal::new(TestBackend::new(120, 40)).expect("a buffer");
+        for _ in 0..2 {
+            let mut drawn = None;
+            terminal.draw(|frame| drawn = Some(draw(app, frame))).expect("drawn");
+            let drawn = drawn.expect("drawn");
+            app.seen(drawn.hits, drawn.page, drawn.plot);
+        }
+    };
+    look(&mut app);
+    let column = app.chart.plot.bars[app.chart.plot.bars.len() / 2].1;
+    let before = at(&app, column).expect("a bar");
+    let wheel =
+        |kind| Message::Mouse(MouseEvent { kind, column, row: 12, modifiers: crossterm::event::KeyModifiers::NONE });
+    fixture::feed(&mut app, [wheel(MouseEventKind::ScrollUp)]);
+    assert_eq!(app.chart.zoom, 1);
+    look(&mut app);
+    let after = at(&app, column).expect("a bar");
+    let hour = Span::from_seconds(3_600);
+    assert!(after.since(before) <= hour && before.since(after) <= hour, "{before} and {after}");
+    assert!(app.chart.back > 0, "the newest bars have gone out of sight");
 }
 
 #[test]

@@ -195,6 +195,7 @@ impl Race {
                     low: at(open.min(close) - wick),
                     close: at(*close),
                     session,
+                    volume: None,
                 };
                 from += length;
                 candle
@@ -212,6 +213,7 @@ impl Race {
             low: self.price(market, open.min(close) - wick),
             close: self.price(market, *close),
             session,
+            volume: None,
         };
         let candles: Vec<Candle> = (0..).zip(bars).map(candle).collect();
         self.fast.on_history(symbol(market), &candles, self.now);

@@ -172,6 +172,7 @@ impl Player {
             low: self.price(low)?,
             close: self.price(close)?,
             session: rest.first().map_or(Some(Session::Regular), |word| session(word))?,
+            volume: None,
         })
     }
 

@@ -7,7 +7,7 @@ use bellwether_core::{
 use reqwest::header::HeaderMap;
 use serde_json::value::RawValue;
 
-use super::{Page, candle, integer, number, rows};
+use super::{Page, candle, integer, number, rows, volume};
 use crate::{
     history::{DAY, HOUR},
     provider::{Priority, Provider, Trouble},
@@ -45,7 +45,8 @@ pub(in crate::history) fn parse(body: &str, length: Span) -> Option<Vec<Candle>>
     let list: Vec<&RawValue> = serde_json::from_str(body).ok()?;
     let read = |row: Vec<&RawValue>| {
         let prices = [number(row.get(1)?)?, number(row.get(2)?)?, number(row.get(3)?)?, number(row.get(4)?)?];
-        Some(candle(Timestamp::from_millis(integer(row.first()?)?), length, prices))
+        let bar = candle(Timestamp::from_millis(integer(row.first()?)?), length, prices);
+        Some(Candle { volume: volume(row.get(5)), ..bar })
     };
     Some(rows(list).filter_map(read).collect())
 }

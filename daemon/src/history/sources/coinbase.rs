@@ -7,7 +7,7 @@ use bellwether_core::{
 use reqwest::header::HeaderMap;
 use serde_json::value::RawValue;
 
-use super::{Page, candle, integer, number, rows};
+use super::{Page, candle, integer, number, rows, volume};
 use crate::{
     provider::{Priority, Provider, Trouble},
     store::Stretch,
@@ -41,7 +41,8 @@ pub(in crate::history) fn parse(body: &str, length: Span) -> Option<Vec<Candle>>
     let read = |row: Vec<&RawValue>| {
         let [low, high, open, close] =
             [number(row.get(1)?)?, number(row.get(2)?)?, number(row.get(3)?)?, number(row.get(4)?)?];
-        Some(candle(Timestamp::from_seconds(integer(row.first()?)?), length, [open, high, low, close]))
+        let bar = candle(Timestamp::from_seconds(integer(row.first()?)?), length, [open, high, low, close]);
+        Some(Candle { volume: volume(row.get(5)), ..bar })
     };
     Some(rows(list).filter_map(read).collect())
 }

@@ -10,7 +10,7 @@ use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Page, candle, integer, number, rows};
+use super::{Page, candle, integer, number, rows, volume};
 use crate::{
     provider::{Priority, Provider, Trouble},
     store::Stretch,
@@ -49,7 +49,8 @@ pub(in crate::history) fn parse(body: &str, length: Span) -> Option<Vec<Candle>>
     let list: Vec<&RawValue> = serde_json::from_str(list.get()).ok()?;
     let read = |row: Vec<&RawValue>| {
         let prices = [number(row.get(1)?)?, number(row.get(2)?)?, number(row.get(3)?)?, number(row.get(4)?)?];
-        Some(candle(Timestamp::from_seconds(integer(row.first()?)?), length, prices))
+        let bar = candle(Timestamp::from_seconds(integer(row.first()?)?), length, prices);
+        Some(Candle { volume: volume(row.get(6)), ..bar })
     };
     Some(rows(list).filter_map(read).collect())
 }

@@ -61,6 +61,11 @@ pub(super) fn reach(feed: FeedId, instrument: &Instrument, length: Span, now: Ti
     }
 }
 
+/// Whether this provider's bars say how much was traded. `CoinGecko` tells only what was traded in the 24 hours before a point.
+pub(super) const fn tells_volume(feed: FeedId) -> bool {
+    matches!(feed, FeedId::Coinbase | FeedId::Kraken | FeedId::Binance | FeedId::Yahoo)
+}
+
 /// Asks for the end of `wanted`, as much as one request gives.
 pub(super) async fn page(
     provider: &Provider,
@@ -83,9 +88,14 @@ pub(super) async fn page(
     }
 }
 
-/// A bar of the regular session.
+/// A bar of the regular session of which no volume is told.
 fn candle(from: Timestamp, length: Span, [open, high, low, close]: [Price; 4]) -> Candle {
-    Candle { from, to: from.plus(length), open, high, low, close, session: Session::Regular }
+    Candle { from, to: from.plus(length), open, high, low, close, session: Session::Regular, volume: None }
+}
+
+/// What was traded, where a number stands there that can be one.
+fn volume(raw: Option<&&RawValue>) -> Option<Price> {
+    number(raw?).filter(|volume| !volume.decimal().is_sign_negative())
 }
 
 /// A number or a text that is one.

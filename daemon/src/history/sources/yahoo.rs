@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Page, candle, integer};
+use super::{Page, candle, integer, volume as volume_of};
 use crate::{
     history::{DAY, HOUR, MINUTE},
     provider::{Priority, Provider, Trouble, undisguised},
@@ -90,6 +90,8 @@ pub(in crate::history) fn parse(body: &str, length: Span) -> Option<Chart> {
     let columns = [quote.open, quote.high, quote.low, quote.close].map(Option::unwrap_or_default);
     let volume = quote.volume.unwrap_or_default();
     let closing = extra_closing(&times, &volume, length);
+    // For currencies and most indices the volume is always 0: that is nothing told, and not that nothing was traded.
+    let tells = volume.iter().flatten().any(|raw| integer(raw).is_some_and(|v| v > 0));
     for (row, time) in times.iter().enumerate() {
         let Some(time) = *time else { continue };
         let read = |column: usize| undisguised(columns[column].get(row).copied().flatten()?.get(), hint);
@@ -99,7 +101,8 @@ pub(in crate::history) fn parse(body: &str, length: Span) -> Option<Chart> {
         }
         let from = Timestamp::from_seconds(time);
         let from = if length >= DAY { day_of(from, &zone) } else { from };
-        chart.candles.push(candle(from, length, [open, high, low, close]));
+        let traded = if tells { volume_of(volume.get(row).and_then(Option::as_ref)) } else { None };
+        chart.candles.push(Candle { volume: traded, ..candle(from, length, [open, high, low, close]) });
     }
     Some(chart)
 }

@@ -1,13 +1,12 @@
 //! The parser on recorded frames, the rules of a connection, and the feed against an exchange on this machine.
 
 use bellwether_core::{event::FeedState, price::Price, time::Span};
-use serde::Deserialize;
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::ingest::{
     supervise::{Feed, Remedy},
-    test_support::{Desk, Exchange, StandIn, damaged, http_answer, instruments, soon, unlisted},
+    test_support::{Desk, Exchange, Recorded, StandIn, damaged, http_answer, instruments, recordings, soon, unlisted},
 };
 use crate::{
     clock::Clock,
@@ -21,18 +20,6 @@ const LONG: Span = Span::from_seconds(30);
 /// Where nobody listens.
 const NOBODY: &str = "http://127.0.0.1:9";
 
-#[derive(Deserialize)]
-struct Line {
-    name: String,
-    frame: String,
-    #[serde(default)]
-    expect: String,
-}
-
-fn lines(text: &str) -> Vec<Line> {
-    text.lines().map(|line| serde_json::from_str(line).expect("a line of frames")).collect()
-}
-
 fn ticker(symbol: &str, price: &str, time: Timestamp) -> String {
     let data = json!({ "e": "24hrMiniTicker", "E": time.as_millis(), "s": symbol, "c": price, "o": "80000.00" });
     json!({ "stream": format!("{}@miniTicker", symbol.to_lowercase()), "data": data }).to_string()
@@ -42,7 +29,7 @@ const SHUTDOWN: &str = r#"{"stream":"!serverShutdown","data":{"e":"serverShutdow
 
 #[test]
 fn every_recorded_frame_means_what_it_should() {
-    for line in lines(FRAMES) {
+    for line in recordings::<Recorded>(FRAMES) {
         let mut market = Market::new(&instruments(&["BTC", "ETH"]));
         let meant = match parse(&line.frame) {
             Err(Malformed) => "malformed",
@@ -76,7 +63,7 @@ fn every_recorded_frame_means_what_it_should() {
 
 #[test]
 fn frames_as_they_came_are_understood() {
-    for line in lines(RECORDED) {
+    for line in recordings::<Recorded>(RECORDED) {
         let frame = parse(&line.frame).unwrap_or_else(|_| panic!("{}", line.name));
         match (line.name.as_str(), frame) {
             ("miniTicker-combined", frame @ Frame::MiniTicker { .. }) => {

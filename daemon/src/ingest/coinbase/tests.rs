@@ -8,7 +8,6 @@ use bellwether_core::{
     time::{Span, Timestamp},
 };
 use futures_util::SinkExt;
-use serde::Deserialize;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -16,7 +15,7 @@ use super::*;
 use crate::ingest::{
     codes::BEHIND,
     supervise::{Feed, Remedy},
-    test_support::{Desk, Exchange, Side, StandIn, damaged, http_answer, instruments, soon},
+    test_support::{Desk, Exchange, Recorded, Side, StandIn, damaged, http_answer, instruments, recordings, soon},
 };
 
 const FRAMES: &str = include_str!("../../../../tests/data/captures/coinbase/frames.jsonl");
@@ -45,15 +44,8 @@ fn take(products: &mut Products, text: &str, now: Timestamp) -> Result<Option<Ti
 
 #[test]
 fn every_recorded_frame_means_what_it_should() {
-    #[derive(Deserialize)]
-    struct Line {
-        name: String,
-        frame: String,
-        expect: String,
-    }
     let mut count = 0;
-    for line in FRAMES.lines() {
-        let line: Line = serde_json::from_str(line).expect("a line of frames.jsonl");
+    for line in recordings::<Recorded>(FRAMES) {
         let mut products = products(&["BTC", "ETH", "SHIB"]);
         let meant = match parse(&line.frame) {
             Err(Malformed) => "malformed",

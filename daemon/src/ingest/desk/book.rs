@@ -15,7 +15,7 @@ use bellwether_core::{
     event::FeedStatus,
     instrument::{FeedId, Instrument, Symbol},
     tick::{Candle, Tick},
-    time::Timestamp,
+    time::{Span, Timestamp},
 };
 
 use super::{
@@ -24,7 +24,7 @@ use super::{
     doubt::{Doubt, Judgement, Last, same},
     gap::Gap,
     news::{News, Split, Wanted, What, Whom},
-    offset::Offset,
+    offset::{self, Offset},
     route::{Candidate, Line, Route, Why},
     time_of,
 };
@@ -357,6 +357,14 @@ impl Book {
                 out.push(Out::Observe(Observation::Tick(tick)));
             }
         }
+    }
+
+    /// Whether the present is ahead of the sources by about this much, so that a clock which shows so much less is right.
+    pub(super) fn sources_are_behind_by(&self, lead: Span) -> bool {
+        let feeds = || self.feeds.values().filter_map(|desk| desk.offset.median());
+        lead > offset::WARN
+            && feeds().next().is_some()
+            && feeds().all(|ahead| (ahead - lead.as_micros()).abs() < lead.as_micros() / 2)
     }
 
     /// Tells everybody how the feeds are, where that has changed.

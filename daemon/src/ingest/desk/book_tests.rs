@@ -218,7 +218,7 @@ impl World {
         let to = self.now.wall.minus(Span::from_seconds(age * 60));
         let price = price(number);
         let from = to.minus(Span::from_seconds(60));
-        Candle { from, to, open: price, high: price, low: price, close: price, session: Session::Regular }
+        Candle { from, to, open: price, high: price, low: price, close: price, session: Session::Regular, volume: None }
     }
 
     fn step(&mut self, step: Step) -> Vec<Out> {

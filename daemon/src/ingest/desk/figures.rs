@@ -120,6 +120,7 @@ async fn run_once(trouble: Mode, hot: bool) -> Duration {
         notices: Arc::new(|_| {}),
         fetch_gap: Arc::new(|_, _, _| Box::pin(async { Ok(Vec::new()) })),
         clock,
+        behind: Arc::default(),
         metrics,
         stop: stop.clone(),
         beat: Beat::default(),

@@ -144,6 +144,7 @@ mod tests {
             low: price,
             close: price,
             session: Session::Regular,
+            volume: None,
         };
         let fetched = [3, 0, 10, 1, 1, -1, 2, 9].map(candle).to_vec();
         let fitting: Vec<i64> =

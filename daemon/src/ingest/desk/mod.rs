@@ -29,7 +29,7 @@ use bellwether_core::{
 };
 use futures_util::future::BoxFuture;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
     time::{Instant, MissedTickBehavior},
 };
@@ -90,6 +90,8 @@ pub(crate) struct Deps {
     pub(crate) fetch_gap: FetchGap,
     /// The time.
     pub(crate) clock: Clock,
+    /// Told when the system's clock was set back to the time of the sources, which [`Self::clock`] is ahead of.
+    pub(crate) behind: Arc<Notify>,
     /// The figures.
     pub(crate) metrics: Metrics,
     /// Tells it to end.
@@ -150,6 +152,10 @@ pub(crate) async fn run(
                 book.beat(now, &mut out);
                 if beats.is_multiple_of(MOURN) {
                     book.mourn(now, &mut out);
+                    if book.sources_are_behind_by(deps.clock.lead()) {
+                        deps.clock.trust_the_system();
+                        deps.behind.notify_one();
+                    }
                 }
                 let wanted = book.wanted(now);
                 deps.wanted.send_if_modified(|old| *old != wanted && { *old = wanted; true });

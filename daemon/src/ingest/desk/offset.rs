@@ -8,7 +8,7 @@ use bellwether_core::time::{Span, Timestamp};
 const SAMPLES: usize = 31;
 const ENOUGH: usize = 11;
 /// From which difference people are told.
-const WARN: Span = Span::from_seconds(30);
+pub(super) const WARN: Span = Span::from_seconds(30);
 
 /// The last differences of one stream, in microseconds: arrival less source time.
 #[derive(Clone, Debug, Default)]
@@ -26,14 +26,19 @@ impl Offset {
         self.0.clear();
     }
 
-    /// The difference, where it is worth a word.
-    pub(super) fn trouble(&self) -> Option<String> {
+    /// The difference that is in the middle of all, in microseconds, below nothing where the sources are ahead; nothing while there are few.
+    pub(super) fn median(&self) -> Option<i64> {
         if self.0.len() < ENOUGH {
             return None;
         }
         let mut sorted: Vec<i64> = self.0.iter().copied().collect();
         sorted.sort_unstable();
-        let median = sorted[sorted.len() / 2];
+        Some(sorted[sorted.len() / 2])
+    }
+
+    /// The difference, where it is worth a word.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let median = self.median()?;
         let size = Span::from_seconds(Span::from_micros(median.abs()).as_seconds());
         let direction = if median > 0 { "ahead of" } else { "behind" };
         (median.abs() > WARN.as_micros())

@@ -65,6 +65,7 @@ impl Rig {
                 Box::pin(async move { Ok(candles) })
             }),
             clock: clock.clone(),
+            behind: Arc::default(),
             metrics: metrics.clone(),
             stop: stop.clone(),
             beat: Beat::default(),
@@ -212,6 +213,7 @@ async fn what_was_missed_comes_before_the_first_live_price() {
         low: price("83900"),
         close: price("84100"),
         session: Session::Regular,
+        volume: None,
     };
     let mut rig = Rig::new(Some(600), vec![candle(2), candle(9), candle(20), candle(0)]);
     rig.state(FeedId::Coinbase, FeedState::Live).await;

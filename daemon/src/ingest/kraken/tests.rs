@@ -1,7 +1,6 @@
 //! The parser on recorded frames, the rules of a connection, and the feed against an exchange on this machine.
 
 use bellwether_core::{event::FeedState, price::Price, time::Span};
-use serde::Deserialize;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -9,7 +8,7 @@ use super::*;
 use crate::ingest::{
     desk::What,
     supervise::{Feed, Remedy},
-    test_support::{Desk, Exchange, Side, damaged, instruments, soon},
+    test_support::{Desk, Exchange, Recorded, Side, damaged, instruments, recordings, soon},
     wire::Malformed,
 };
 
@@ -17,18 +16,6 @@ const FRAMES: &str = include_str!("../../../../tests/data/captures/kraken/frames
 const RECORDED: &str = include_str!("../../../../tests/data/captures/kraken/frames-2026.jsonl");
 const NOW: Timestamp = Timestamp::from_seconds(1_795_300_000);
 const LONG: Span = Span::from_seconds(30);
-
-#[derive(Deserialize)]
-struct Line {
-    name: String,
-    frame: String,
-    #[serde(default)]
-    expect: String,
-}
-
-fn lines(text: &str) -> Vec<Line> {
-    text.lines().map(|line| serde_json::from_str(line).expect("a line of frames")).collect()
-}
 
 fn market(symbols: &[&str]) -> Market {
     let mut instruments = instruments(symbols);
@@ -62,7 +49,7 @@ fn told(market: &mut Market, text: &str, now: Timestamp) -> Told {
 #[test]
 fn every_recorded_frame_means_what_it_should() {
     let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
-    for line in lines(FRAMES) {
+    for line in recordings::<Recorded>(FRAMES) {
         let mut market = market(&["BTC", "ETH", "SHIB"]);
         let meant = match parse(&line.frame) {
             Err(Malformed) => "malformed".to_owned(),
@@ -100,7 +87,7 @@ fn every_recorded_frame_means_what_it_should() {
 #[test]
 fn frames_as_they_came_are_understood() {
     let mut market = market(&["BTC", "ETH"]);
-    for line in lines(RECORDED) {
+    for line in recordings::<Recorded>(RECORDED) {
         let frame = parse(&line.frame).unwrap_or_else(|_| panic!("{}", line.name));
         match (line.name.as_str(), frame) {
             ("status", Frame::Status { system }) => assert_eq!(system.as_deref(), Some("online")),

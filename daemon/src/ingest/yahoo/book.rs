@@ -356,7 +356,8 @@ impl Row {
             }
             let Close { price, .. } = *close;
             let from = to.minus(Span::from_millis(3));
-            candles.push(Candle { from, to, open: price, high: price, low: price, close: price, session });
+            let volume = None;
+            candles.push(Candle { from, to, open: price, high: price, low: price, close: price, session, volume });
         }
         (candles, outliers)
     }

@@ -5,14 +5,19 @@ use std::collections::HashMap;
 use bellwether_core::{
     alert::{Alert, AlertId, UserId},
     condition::Rule,
-    time::Timestamp,
+    time::{Span, Timestamp},
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    super::{ALERTS_PER_ACCOUNT, AlertEdit, NewWish},
+    super::{ALERTS_PER_ACCOUNT, AlertEdit, NewWish, Restored},
     Result, StoreError, from_json, lanes, to_json, users,
 };
+
+/// For how long a deleted alert can be brought back: a day.
+const RESTORABLE: Span = Span::from_seconds(86_400);
+/// For how long it is known that it was deleted.
+const REMEMBERED: Span = RESTORABLE.times(30);
 
 const COLUMNS: &str = "id, owner, version, rule, paused, snoozed_until, created, updated";
 
@@ -35,14 +40,7 @@ pub(in crate::store) fn insert(
         // The account was deleted while this was on its way.
         return Err(StoreError::NotFound);
     }
-    if owner != UserId::OWNER {
-        let have: u32 = db
-            .prepare_cached("SELECT count(*) FROM alerts WHERE owner = ?1")?
-            .query_row([owner.0], |row| row.get(0))?;
-        if have >= ALERTS_PER_ACCOUNT {
-            return Err(StoreError::Quota { limit: ALERTS_PER_ACCOUNT });
-        }
-    }
+    room(db, owner)?;
     let sql = "INSERT INTO alerts (owner, version, rule, created, updated, idempotency_key) \
                VALUES (?1, 1, ?2, ?3, ?3, ?4)";
     db.prepare_cached(sql)?.execute(params![owner.0, to_json(rule)?, now.as_micros(), key])?;
@@ -134,7 +132,7 @@ pub(super) fn rewrite(db: &Connection, alert: &Alert) -> Result<()> {
     Ok(())
 }
 
-/// Deletes an alert; its memory goes with it.
+/// Deletes an alert. For a while it can be brought back, with its memory.
 pub(in crate::store) fn delete(
     db: &Connection,
     owner: UserId,
@@ -143,10 +141,61 @@ pub(in crate::store) fn delete(
     now: Timestamp,
 ) -> Result<Alert> {
     let mut alert = expect(one(db, owner, id)?, expected)?;
+    db.prepare_cached("DELETE FROM alerts_deleted WHERE deleted < ?1")?.execute([now.minus(REMEMBERED).as_micros()])?;
+    db.prepare_cached(
+        "INSERT INTO alerts_deleted (id, owner, version, rule, paused, snoozed_until, created, updated, memory, deleted) \
+         SELECT id, owner, version + 1, rule, paused, snoozed_until, created, updated, \
+         (SELECT memory FROM alert_memories WHERE alert = id), ?2 FROM alerts WHERE id = ?1",
+    )?
+    .execute(params![id.0, now.as_micros()])?;
     db.prepare_cached("DELETE FROM alerts WHERE id = ?1")?.execute([id.0])?;
     lanes::later_steps(db, id, "the alert was removed", now)?;
     alert.version += 1;
     Ok(alert)
+}
+
+/// Brings a deleted alert back under its number, one version on, with its memory. Its deliveries stay as the deletion left them.
+pub(in crate::store) fn restore(db: &Connection, owner: UserId, id: AlertId, now: Timestamp) -> Result<Restored> {
+    match one(db, owner, id) {
+        Ok(alert) => return Ok(Restored::Standing(alert)),
+        Err(StoreError::NotFound) => {}
+        Err(error) => return Err(error),
+    }
+    let sql = format!("SELECT {COLUMNS}, memory, deleted FROM alerts_deleted WHERE id = ?1 AND owner = ?2");
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![id.0, owner.0])?;
+    let row = rows.next()?.ok_or(StoreError::NotFound)?;
+    let (mut alert, deleted) = (read(row)?, Timestamp::from_micros(row.get(9)?));
+    let memory: Option<String> = row.get(8)?;
+    if now.since(deleted) > RESTORABLE {
+        return Err(StoreError::Gone);
+    }
+    room(db, owner)?;
+    alert.version += 1;
+    alert.updated = now;
+    let sql = "INSERT INTO alerts (id, owner, version, rule, paused, snoozed_until, created, updated) \
+               SELECT id, owner, ?2, rule, paused, snoozed_until, created, ?3 FROM alerts_deleted WHERE id = ?1";
+    db.prepare_cached(sql)?.execute(params![id.0, alert.version, now.as_micros()])?;
+    if let Some(memory) = &memory {
+        let sql = "INSERT INTO alert_memories (alert, memory) VALUES (?1, ?2)";
+        db.prepare_cached(sql)?.execute(params![id.0, memory])?;
+    }
+    db.prepare_cached("DELETE FROM alerts_deleted WHERE id = ?1")?.execute([id.0])?;
+    let memory = memory.map(|text| from_json("the memory of an alert", &text)).transpose()?;
+    Ok(Restored::Back(alert, memory.map(Box::new)))
+}
+
+/// Whether the account may have one more alert.
+fn room(db: &Connection, owner: UserId) -> Result<()> {
+    if owner != UserId::OWNER {
+        let have: u32 = db
+            .prepare_cached("SELECT count(*) FROM alerts WHERE owner = ?1")?
+            .query_row([owner.0], |row| row.get(0))?;
+        if have >= ALERTS_PER_ACCOUNT {
+            return Err(StoreError::Quota { limit: ALERTS_PER_ACCOUNT });
+        }
+    }
+    Ok(())
 }
 
 fn expect(alert: Alert, expected: Option<u32>) -> Result<Alert> {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, params};
 use super::{
     super::{Fetched, Stretch},
     Result, count,
-    prices::{candles as recorded, first_minute, instrument, instrument_for, price},
+    prices::{candles as recorded, first_minute, instrument, instrument_for, price, volume},
 };
 
 /// An hour, to which recorded minutes are condensed when they go, in seconds.
@@ -45,13 +45,15 @@ pub(in crate::store) fn put(db: &Connection, fetched: &Fetched, now: Timestamp) 
 fn insert(db: &Connection, id: i64, length: i64, source: i64, candles: &[Candle]) -> Result<()> {
     // What was fetched is better than what is left of our own.
     let mut put = db.prepare_cached(
-        "INSERT INTO candles (instrument, length, start, source, open, high, low, close) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+        "INSERT INTO candles (instrument, length, start, source, open, high, low, close, volume) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
          ON CONFLICT (instrument, length, start) DO UPDATE SET source = excluded.source, open = excluded.open, \
-         high = excluded.high, low = excluded.low, close = excluded.close WHERE excluded.source > 0 OR source = 0",
+         high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume WHERE excluded.source > 0 OR source = 0",
     )?;
     for bar in candles {
         let [open, high, low, close] = [bar.open, bar.high, bar.low, bar.close].map(|price| price.to_string());
-        put.execute(params![id, length, bar.from.as_seconds(), source, open, high, low, close])?;
+        let volume = bar.volume.map(|volume| volume.to_string());
+        put.execute(params![id, length, bar.from.as_seconds(), source, open, high, low, close, volume])?;
     }
     Ok(())
 }
@@ -66,7 +68,7 @@ pub(in crate::store) fn between(
 ) -> Result<Vec<(Candle, Option<FeedId>)>> {
     let Some(id) = instrument(db, symbol)? else { return Ok(Vec::new()) };
     let mut statement = db.prepare_cached(
-        "SELECT start, source, open, high, low, close FROM candles \
+        "SELECT start, source, open, high, low, close, volume FROM candles \
          WHERE instrument = ?1 AND length = ?2 AND start >= ?3 AND start < ?4 ORDER BY start",
     )?;
     let range = params![id, length.as_seconds(), whole_second(from), whole_second(to)];
@@ -84,6 +86,7 @@ fn read(row: &Row<'_>, length: Span) -> rusqlite::Result<(Candle, Option<FeedId>
         low: price(row, 4)?,
         close: price(row, 5)?,
         session: Session::Regular,
+        volume: volume(row, 6)?,
     };
     Ok((candle, source(row.get(1)?)))
 }
@@ -107,19 +110,22 @@ pub(in crate::store) fn asked(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The times within `from..to` in which one-minute bars were recorded without a pause of more than `pause`, oldest first.
+/// The times within `from..to` in which one-minute bars were recorded without a pause of more than `pause`, oldest first; with
+/// `volumes` only bars count that say what was traded.
 pub(in crate::store) fn runs(
     db: &Connection,
     symbol: Symbol,
     from: Timestamp,
     to: Timestamp,
     pause: Span,
+    volumes: bool,
 ) -> Result<Vec<Stretch>> {
     let Some(id) = instrument(db, symbol)? else { return Ok(Vec::new()) };
     let mut statement = db.prepare_cached(
-        "SELECT minute FROM bars WHERE instrument = ?1 AND minute >= ?2 AND minute < ?3 ORDER BY minute",
+        "SELECT minute FROM bars WHERE instrument = ?1 AND minute >= ?2 AND minute < ?3 \
+         AND (volume IS NOT NULL OR NOT ?4) ORDER BY minute",
     )?;
-    let mut rows = statement.query(params![id, first_minute(from), first_minute(to)])?;
+    let mut rows = statement.query(params![id, first_minute(from), first_minute(to), volumes])?;
     let mut runs: Vec<Stretch> = Vec::new();
     while let Some(row) = rows.next()? {
         let start = Timestamp::from_seconds(row.get::<_, i64>(0)?.saturating_mul(60));

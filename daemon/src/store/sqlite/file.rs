@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{super::DATABASE_FILE, BUSY, OpenError};
+use super::{super::DATABASE_FILE, BUSY, OpenError, StoreError, room};
 
 type Result<T, E = OpenError> = std::result::Result<T, E>;
 
@@ -26,10 +26,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_channels_set.sql"),
     include_str!("migrations/0007_fewer_pages.sql"),
     include_str!("migrations/0008_taken_by.sql"),
-    include_str!("migrations/0010_answers.sql"),
+    include_str!("migrations/0009_volume.sql"),
+    include_str!("migrations/0010_deleted_alerts.sql"),
+    include_str!("migrations/0011_answers.sql"),
 ];
-/// Databases up to this size are checked whole at every start, larger ones after an unclean stop.
-const CHECK_ALWAYS: u64 = 32 << 20;
+/// Databases up to this size are checked whole at every start, larger ones after an unclean stop and with each daily backup: a check
+/// takes some seven milliseconds for each MiB.
+const CHECK_ALWAYS: u64 = 8 << 20;
+/// How many free bytes make a database worth being written anew at the start.
+const MUCH: u64 = 64 << 20;
 /// What the journal is cut back to after a checkpoint, in bytes.
 const JOURNAL_LIMIT: i64 = 16 << 20;
 
@@ -76,6 +81,8 @@ pub(super) fn open_for_writing(file: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(file, flags).map_err(why)?;
     connection.busy_timeout(BUSY).map_err(why)?;
+    // Only a file without a page takes this up: later pages could not be told apart.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(why)?;
     let journal: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(why)?;
     if journal != "wal" {
@@ -86,7 +93,53 @@ pub(super) fn open_for_writing(file: &Path) -> Result<Connection> {
     connection.pragma_update(None, "journal_size_limit", JOURNAL_LIMIT).map_err(why)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(why)?;
     migrate(file, &mut connection, MIGRATIONS)?;
+    if let Err(error) = make_anew(file, &connection, MUCH) {
+        tracing::warn!(%error, "the database could not be made smaller; the next start tries again");
+    }
     Ok(connection)
+}
+
+/// Writes a database anew that is from before free pages could be given back, where more than `much` and a quarter of it are free. It
+/// takes about two seconds for each hundred megabytes that are in use, once: afterwards [`room`] gives pages back while all goes on.
+///
+/// `VACUUM` puts the new one into a temporary file, then into the journal, then into its place: it is left alone where the disk has
+/// not three times the room. Whatever fails leaves the old one. Whether it was done.
+pub(super) fn make_anew(file: &Path, connection: &Connection, much: u64) -> Result<bool, StoreError> {
+    let room = room::room(connection)?;
+    if room.gives_back || !room.is_mostly_air(much) {
+        return Ok(false);
+    }
+    let needed = (room.bytes - room.free).saturating_mul(3);
+    if let Some(free) = free_on_disk(file).filter(|free| *free < needed) {
+        tracing::warn!(
+            "{} of {} bytes of {} are free; to give them back needs {needed} bytes on the disk, which has {free}",
+            room.free,
+            room.bytes,
+            file.display()
+        );
+        return Ok(false);
+    }
+    tracing::info!(
+        free = room.free,
+        of = room.bytes,
+        "the database is written anew, to give free room back to the disk"
+    );
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.execute_batch("VACUUM")?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+    Ok(true)
+}
+
+/// How many bytes the disk of a file has left for us, where the system says so.
+#[cfg(unix)]
+fn free_on_disk(file: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(file).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn free_on_disk(_: &Path) -> Option<u64> {
+    None
 }
 
 /// Opens the database, which stands already, for reading only.

@@ -17,6 +17,7 @@ pub(super) mod lanes;
 pub(super) mod outbox;
 pub(super) mod prices;
 mod reserve;
+pub(super) mod room;
 pub(super) mod users;
 
 use std::{path::Path, thread, time::Duration};

@@ -133,10 +133,13 @@ fn remember(db: &Connection, cut: &Cut) -> Result<()> {
         "INSERT INTO alert_memories (alert, memory) VALUES (?1, ?2) \
          ON CONFLICT (alert) DO UPDATE SET memory = excluded.memory",
     )?;
+    let mut part = db.prepare_cached("UPDATE alerts_deleted SET memory = ?2 WHERE id = ?1")?;
     for memory in &cut.alerts {
-        // Deleted while the cut was on its way.
+        // Deleted while the cut was on its way: should it be brought back, it knows this.
         if alerts::exists(db, memory.id)? {
             put.execute(params![memory.id.0, to_json(memory)?])?;
+        } else {
+            part.execute(params![memory.id.0, to_json(memory)?])?;
         }
     }
     let mut put = db.prepare_cached(

@@ -9,7 +9,10 @@ use bellwether_core::{
     tick::{Candle, Session},
     time::{Span, Timestamp},
 };
-use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
+use rusqlite::{
+    Connection, OptionalExtension as _, Row, params,
+    types::{Type, ValueRef},
+};
 
 use super::{Result, count, from_json, to_json};
 
@@ -20,9 +23,9 @@ const MINUTE: i64 = 60_000_000;
 pub(in crate::store) fn record(db: &Connection, bars: &[(Symbol, Candle)], last: &[Ticker]) -> Result<()> {
     let mut known: HashMap<Symbol, i64> = HashMap::new();
     let mut put = db.prepare_cached(
-        "INSERT INTO bars (instrument, minute, session, open, high, low, close) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+        "INSERT INTO bars (instrument, minute, session, open, high, low, close, volume) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
          ON CONFLICT (instrument, minute) DO UPDATE SET session = excluded.session, open = excluded.open, \
-         high = excluded.high, low = excluded.low, close = excluded.close",
+         high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume",
     )?;
     for (symbol, bar) in bars {
         let id = if let Some(id) = known.get(symbol) {
@@ -33,7 +36,8 @@ pub(in crate::store) fn record(db: &Connection, bars: &[(Symbol, Candle)], last:
             id
         };
         let [open, high, low, close] = [bar.open, bar.high, bar.low, bar.close].map(|price| price.to_string());
-        put.execute(params![id, minute(bar.from), session_number(bar.session), open, high, low, close])?;
+        let volume = bar.volume.map(|volume| volume.to_string());
+        put.execute(params![id, minute(bar.from), session_number(bar.session), open, high, low, close, volume])?;
     }
     let mut put = db.prepare_cached(
         "INSERT INTO last_prices (symbol, as_of, received, ticker) VALUES (?1, ?2, ?3, ?4) \
@@ -87,7 +91,7 @@ pub(in crate::store) fn candles(
     let length = interval.as_micros().max(MINUTE);
     // Newest first, so that reading ends with the limit, however long the history is.
     let mut statement = db.prepare_cached(
-        "SELECT minute, session, open, high, low, close FROM bars \
+        "SELECT minute, session, open, high, low, close, volume FROM bars \
          WHERE instrument = ?1 AND minute >= ?2 AND minute < ?3 ORDER BY minute DESC",
     )?;
     let mut rows = statement.query(params![id, first_minute(from), first_minute(to)])?;
@@ -100,6 +104,7 @@ pub(in crate::store) fn candles(
         let bar = read_bar(row, start, start.plus(Span::from_micros(length)))?;
         match candles.last_mut() {
             Some(candle) if candle.from == start => {
+                candle.volume = candle.volume_with(&bar);
                 candle.open = bar.open;
                 candle.high = candle.high.max(bar.high);
                 candle.low = candle.low.min(bar.low);
@@ -126,7 +131,7 @@ pub(in crate::store) fn bars(
     to: Timestamp,
 ) -> Result<Vec<(Symbol, Candle)>> {
     let mut statement = db.prepare_cached(
-        "SELECT minute, session, open, high, low, close FROM bars \
+        "SELECT minute, session, open, high, low, close, volume FROM bars \
          WHERE instrument = ?1 AND minute >= ?2 AND minute < ?3 ORDER BY minute",
     )?;
     let mut bars = Vec::new();
@@ -142,7 +147,7 @@ pub(in crate::store) fn bars(
     Ok(bars)
 }
 
-/// A row of `minute, session, open, high, low, close`.
+/// A row of `minute, session, open, high, low, close, volume`.
 fn read_bar(row: &Row<'_>, from: Timestamp, to: Timestamp) -> rusqlite::Result<Candle> {
     Ok(Candle {
         from,
@@ -156,12 +161,18 @@ fn read_bar(row: &Row<'_>, from: Timestamp, to: Timestamp) -> rusqlite::Result<C
             2 => Session::Post,
             _ => Session::Regular,
         },
+        volume: volume(row, 6)?,
     })
 }
 
 pub(super) fn price(row: &Row<'_>, column: usize) -> rusqlite::Result<Price> {
     let text = row.get_ref(column)?.as_str()?;
     text.parse().map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
+}
+
+/// What was traded in a bar, where that is known.
+pub(super) fn volume(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Price>> {
+    if row.get_ref(column)? == ValueRef::Null { Ok(None) } else { price(row, column).map(Some) }
 }
 
 const fn session_number(session: Session) -> i64 {
@@ -201,6 +212,13 @@ pub(in crate::store) fn sparklines(
         }
     }
     Ok(lines)
+}
+
+/// When the oldest bar begins.
+pub(in crate::store) fn oldest(db: &Connection) -> Result<Option<Timestamp>> {
+    let sql = "SELECT min((SELECT min(minute) FROM bars WHERE instrument = i.id)) FROM instruments i";
+    let minute: Option<i64> = db.prepare_cached(sql)?.query_row((), |row| row.get(0))?;
+    Ok(minute.map(|minute| Timestamp::from_micros(minute.saturating_mul(MINUTE))))
 }
 
 /// Deletes old bars, instrument by instrument: that is how they lie.

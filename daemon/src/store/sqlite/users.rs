@@ -70,6 +70,7 @@ pub(in crate::store) fn delete(db: &Connection, id: UserId, now: Timestamp) -> R
     let mut statement = db.prepare(sql)?;
     let gone = statement.query_map([id.0], |row| Ok((AlertId(row.get(0)?), row.get(1)?)))?;
     let gone = gone.collect::<rusqlite::Result<_>>()?;
+    db.execute("DELETE FROM alerts_deleted WHERE owner = ?1", [id.0])?;
     // Messages are for the owner's channels, so one may carry what others' alerts fired: that must not go with it.
     db.execute(
         "UPDATE deliveries SET state = 'retry', merged_into = NULL, next_attempt = ?2, lane = min(lane, 1) \

@@ -49,7 +49,9 @@ struct Wanted {
 /// The alerts of a file: one a line, but for blank lines and those that begin with `#`.
 fn listed(file: &Path) -> Result<Vec<Wanted>, UserError> {
     let name = sanitize(&file.display().to_string());
-    let text = fs::read_to_string(file).map_err(|e| UserError::new(format!("cannot read {name}: {e}")))?;
+    let text = fs::read_to_string(file).map_err(|e| {
+        UserError::with_hint(format!("cannot read {name}: {e}"), "--alerts takes a text file with an alert a line")
+    })?;
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).enumerate();
     let alerts = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let wanted = |(number, line): (usize, &str)| Wanted {

@@ -65,7 +65,7 @@ fn open(file: &Path) -> Result<(Box<dyn BufRead>, String), UserError> {
         return Ok((Box::new(BufReader::with_capacity(BUFFER, io::stdin())), "standard input".to_owned()));
     }
     let name = sanitize(&file.display().to_string());
-    let opened = File::open(file).map_err(|e| UserError::new(format!("cannot read {name}: {e}")))?;
+    let opened = File::open(file).map_err(|e| UserError::with_hint(format!("cannot read {name}: {e}"), "--ticks takes a CSV file with the header time,symbol,price, or what `bellwether daemon --record FILE` has written"))?;
     let input = BufReader::with_capacity(BUFFER, opened);
     if file.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz")) {
         return Ok((Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(input))), name));

@@ -121,7 +121,7 @@ pub(super) fn crosshair(
     values(app, pen, row(plot, 0), bar, shown.get(place.wrapping_sub(1)), length);
 }
 
-/// `Nov 22 13:55  O 60,400 H 60,480 L 60,390 C 60,412.50  +0.02 %` and the indicators there.
+/// `Nov 22 13:55  O 60,400 H 60,480 L 60,390 C 60,412.50 V 12.4  +0.02 %` and the indicators there.
 fn values(app: &App, pen: &mut Pen<'_>, line: Rect, bar: &Candle, before: Option<&Candle>, length: Span) {
     let theme = pen.theme;
     let long = length.as_seconds() >= 86_400;
@@ -137,12 +137,16 @@ fn values(app: &App, pen: &mut Pen<'_>, line: Rect, bar: &Candle, before: Option
         pieces.push(piece(format!(" {name} "), theme.dim));
         pieces.push(piece(format::price(price), theme.strong));
     }
+    if line.width >= 76 {
+        pieces.push(piece(" V ", theme.dim));
+        pieces.push(piece(bar.volume.map_or(format::MISSING.to_owned(), format::amount), theme.strong));
+    }
     let from = before.map_or(bar.open, |bar| bar.close);
     if let Some(percent) = crate::app::percent_between(from, bar.close) {
         pieces.push(piece(format!("  {} %", format::signed(percent)), theme.change(Some(!percent.is_sign_negative()))));
     }
     for (indicator, value) in app.chart.indicators().iter().zip(app.chart.values_at(bar.from)) {
-        if let Some(value) = value.filter(|_| line.width >= 90) {
+        if let Some(value) = value.filter(|_| line.width >= 100) {
             pieces.push(piece(format!("  {} {}", indicator.word(), format::level(value_shown(value))), theme.dim));
         }
     }

@@ -5,6 +5,8 @@
 //! │ sma(20, 15m)                        levels            61,000 │  axis
 //! │      ╷  │╷      bars                ╌╌╌╌╌ a17 > +0.97% 61,000 │
 //! │   │  █▄ ██│     lines               ◆                60,412.50 │
+//! │ volume  12.4                                            31.2 │  volume
+//! │ ▂▁▃▁▂▅▂▁                                                     │
 //! │ RSI 14  54.2                                              70 │  lines
 //! │ 09:15         12:45                                          │
 //! ╰──────────────────────────────────────────────────────────────╯
@@ -17,6 +19,7 @@ mod large;
 mod levels;
 mod lines;
 mod scale;
+mod volume;
 
 use bellwether_core::{instrument::Symbol, tick::Candle};
 use ratatui::layout::Rect;
@@ -27,7 +30,7 @@ use super::{
     format,
     pen::{Pen, Piece, piece, row, width},
 };
-use crate::app::{App, ChartStyle, Link, Plot, RANGES, Screen, Target, Window};
+use crate::app::{App, ChartStyle, Link, Plot, RANGES, Screen, Target, Window, strength};
 
 /// Lines of the strength index's panel, and the least height of a chart that has one.
 const PANEL: (u16, u16) = (5, 16);
@@ -52,9 +55,10 @@ pub(super) fn draw(app: &App, pen: &mut Pen<'_>, area: Rect) {
         return;
     }
     let whole = Rect { x: inner.x + 1, width: inner.width.saturating_sub(axis + 1), height: inner.height - 1, ..inner };
-    let studied = !app.chart.indicators().is_empty() && app.chart.studies.strength(window.length).is_some();
+    let studied = !app.chart.indicators().is_empty() && strength(app.chart.studies, window.length).is_some();
     let panel = if studied && whole.height >= PANEL.1 { PANEL.0 } else { 0 };
-    let plot = Rect { height: whole.height - panel, ..whole };
+    let traded = if other.is_some() { 0 } else { volume::lines(app, &window.bars, whole.height - panel) };
+    let plot = Rect { height: whole.height - panel - traded, ..whole };
     let columns = bars::columns(window.bars.len(), plot.x, plot.right().saturating_sub(tags), window.stride);
     let mut seen = Plot {
         room,
@@ -71,8 +75,12 @@ pub(super) fn draw(app: &App, pen: &mut Pen<'_>, area: Rect) {
     } else {
         nothing(app, pen, inner);
     }
+    if traded > 0 {
+        let below = Rect { y: plot.bottom(), height: traded, ..whole };
+        volume::draw(app, pen, inner, below, &window.bars, &columns);
+    }
     if panel > 0 {
-        let below = Rect { y: plot.bottom(), height: panel, ..whole };
+        let below = Rect { y: plot.bottom() + traded, height: panel, ..whole };
         lines::strength(app, pen, inner, below, &window.bars, &columns);
     }
     axis::times(app, pen, row(inner, inner.height - 1), &window.bars, &columns, window.length);
@@ -127,7 +135,7 @@ fn frame(app: &App, pen: &mut Pen<'_>, area: Rect, symbol: Symbol, window: &Wind
         None => title.push(piece(format!(" {}", format::name(app, symbol)), theme.dim)),
     }
     if app.chart.style != ChartStyle::Candles && area.width >= 70 {
-        title.push(piece(format!(" · {}", app.chart.style.name()), theme.dim));
+        title.push(piece(format!(" · {}", app.chart.style.as_str()), theme.dim));
     }
     if app.chart.zoom != 0 && area.width >= 70 {
         let words = if app.chart.zoom > 0 { "zoomed in" } else { "zoomed out" };

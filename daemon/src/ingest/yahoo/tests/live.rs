@@ -23,7 +23,7 @@ use super::*;
 use crate::ingest::{
     desk::{Wanted, What},
     supervise::Feed,
-    test_support::{Desk, StandIn, http_answer, json_answer, unlisted},
+    test_support::{Desk, RecordedError, StandIn, http_answer, json_answer, recordings, unlisted},
 };
 
 const ERRORS: &str = include_str!("../../../../../tests/data/captures/yahoo/errors.jsonl");
@@ -242,16 +242,7 @@ async fn twenty_at_a_time_are_asked_for() {
 
 #[tokio::test]
 async fn every_error_is_told_apart() {
-    #[derive(Deserialize)]
-    struct Line {
-        name: String,
-        http_status: u16,
-        content_type: String,
-        body: String,
-        expect: String,
-    }
-    for line in ERRORS.lines() {
-        let line: Line = serde_json::from_str(line).expect("a line of errors.jsonl");
+    for line in recordings::<RecordedError>(ERRORS) {
         let headers = format!("Content-Type: {}\r\n", line.content_type);
         let answer = http_answer(&format!("{} Whatever", line.http_status), &headers, line.body.as_bytes());
         let stand_in = StandIn::serving(vec![answer]).await;

@@ -109,9 +109,15 @@ async fn what_is_no_backup_is_not_restored_and_nothing_changes() {
     fs::write(&empty, "").expect("written");
     fs::write(&text, "these are my notes\n".repeat(400)).expect("written");
     fs::write(&cut, &before[..before.len() / 2]).expect("written");
-    for file in [&empty, &text, &cut, &folder.path().join("nowhere")] {
+    let newer = folder.path().join("newer");
+    fs::write(&newer, &before).expect("written");
+    let db = Connection::open(&newer).expect("opens");
+    db.pragma_update(None, "user_version", 99).expect("set");
+    drop(db);
+    for file in [&empty, &text, &cut, &newer, &folder.path().join("nowhere")] {
         let error = Store::restore(folder.path(), file, at(1)).expect_err("refused").to_string();
         assert!(error.contains(&file.display().to_string()), "{error}");
+        assert_eq!(error.contains("was written by a newer bellwether"), *file == newer, "{error}");
         assert!(fs::read(database(&folder)).expect("read") == before, "{} changed it", file.display());
     }
     open(&folder).close().await;

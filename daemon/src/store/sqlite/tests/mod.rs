@@ -4,6 +4,7 @@ mod backups;
 mod files;
 #[cfg(target_os = "linux")]
 mod power;
+mod rooms;
 mod schemas;
 
 use std::{
@@ -423,7 +424,7 @@ async fn many_bars_are_written_quickly() {
         let from = Timestamp::from_seconds(minute * 60);
         let price = price("60000.5");
         let to = from.plus(Span::from_seconds(60));
-        Candle { from, to, open: price, high: price, low: price, close: price, session: Session::Regular }
+        Candle { from, to, open: price, high: price, low: price, close: price, session: Session::Regular, volume: None }
     };
     let all: Vec<_> = (0..400).flat_map(|m| names.iter().map(move |s| (*s, bars(m)))).collect();
     let written = all.len();

@@ -19,7 +19,7 @@ fn rows(version: usize) -> Vec<String> {
         format!("INSERT INTO alerts VALUES (7, 2, 1, '{rule}', 1, {now}, {now}, {now}, NULL)"),
         format!("INSERT INTO firings VALUES (1, 1, 1, 1, 1, {now}, {now}, {now}, '{fired}')"),
         "INSERT INTO instruments VALUES (1, 'BTC')".to_owned(),
-        "INSERT INTO bars VALUES (1, 30000000, 1, '1', '2', '0.5', '1.5')".to_owned(),
+        "INSERT INTO bars (instrument, minute, session, open, high, low, close) VALUES (1, 30000000, 1, '1', '2', '0.5', '1.5')".to_owned(),
         "UPDATE pulse SET beats = 5".to_owned(),
     ];
     let delivery = if version < 4 {
@@ -30,13 +30,21 @@ fn rows(version: usize) -> Vec<String> {
     rows.push(format!("INSERT INTO deliveries {delivery}, {now}, {now})"));
     let later = [
         (2, format!("INSERT INTO provider_bans VALUES ('binance', 'api.binance.com', {now}, 418, 3, 'said no')")),
-        (3, "INSERT INTO candles VALUES (1, 3600, 1800000000, 1, '1', '2', '0.5', '1.5')".to_owned()),
+        (3, "INSERT INTO candles (instrument, length, start, source, open, high, low, close) VALUES (1, 3600, 1800000000, 1, '1', '2', '0.5', '1.5')".to_owned()),
         (3, "INSERT INTO candles_asked VALUES (1, 3600, 1800000000, 1800003600, 1800003700)".to_owned()),
         (4, "INSERT INTO channel_states VALUES ('email', '{}', NULL)".to_owned()),
+        (5, format!("INSERT INTO instruments_added VALUES ('BTC', '{}', {now})", json(added()))),
         (6, format!("INSERT INTO channels_set VALUES ('email', '{{\"to\":[\"a@example.org\"]}}', {now})")),
     ];
-    rows.extend(later.into_iter().filter(|(since, _)| *since <= version).map(|(_, row)| row));
+    let later =
+        later.into_iter().chain([(8, "UPDATE deliveries SET taken_by = 'anne@example.org' WHERE id = 9".to_owned())]);
+    rows.extend(later.filter(|(since, _)| *since <= version).map(|(_, row)| row));
     rows
+}
+
+/// An instrument as it is kept.
+fn added() -> String {
+    to_json(&bellwether_core::catalog::Catalog::builtin().get(symbol("BTC")).expect("it is known")).expect("JSON")
 }
 
 fn one_like() -> Alert {
@@ -101,6 +109,7 @@ async fn all_is_there(folder: &TempDir, before: &[Vec<Value>], version: usize) {
     assert_eq!(store.recent().await.expect("firings").0.len(), 1, "schema {version}");
     assert_eq!(store.bans().await.expect("bans").len(), usize::from(version >= 2), "schema {version}");
     assert_eq!(store.channels_set().await.expect("channels").len(), usize::from(version >= 6), "schema {version}");
+    assert_eq!(store.added_instruments().await.expect("read").len(), usize::from(version >= 5), "schema {version}");
     let hour = Span::from_seconds(3_600);
     let (from, to) = (Timestamp::from_seconds(1_800_000_000), Timestamp::from_seconds(1_800_003_600));
     let kept = store.fetched(symbol("BTC"), hour, from, to).await.expect("bars");
@@ -110,10 +119,15 @@ async fn all_is_there(folder: &TempDir, before: &[Vec<Value>], version: usize) {
     let source = bellwether_core::instrument::FeedId::Kraken;
     let fetched = Fetched { symbol: symbol("BTC"), length: hour, source, candles, asked: None };
     store.put_candles(fetched, at(9)).await.expect("written");
-    store.close().await;
     let now = outside(folder);
     assert_eq!(version_of(&now), file::MIGRATIONS.len());
     assert_eq!(content(&now), before, "schema {version}");
+    drop(now);
+    // What waited is sent, and who had got it already is not forgotten.
+    let take = Take { lane: Lane::Again, grouping: Grouping::OFF, memory: None, now: at(3) };
+    let taken = store.take(email(), take).await.expect("taken").expect("due");
+    assert_eq!((taken.due.delivery.id.0, taken.had_by.is_some()), (9, version >= 8), "schema {version}");
+    store.close().await;
 }
 
 #[tokio::test]
