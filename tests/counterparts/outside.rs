@@ -35,7 +35,7 @@ async fn schemathesis_finds_no_answer_that_the_document_does_not_promise() {
         return;
     }
     let receiver = Receiver::start().await;
-    let (_lab, daemon, exchange) = waiting(nobody().webhook("hook", &receiver), &[]).await;
+    let (_lab, daemon, exchange) = waiting(nobody().webhook("hook", &receiver).unlimited("hook", "0s"), &[]).await;
     // Something to read and to follow links to; the document's examples speak of a17.
     for n in 0..20 {
         daemon.api().alert(&format!("BTC > {} each via webhook:hook", 60_000 + n)).await;

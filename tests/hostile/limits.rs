@@ -55,6 +55,38 @@ async fn a_crowd_is_turned_away_and_those_inside_notice_nothing() {
     daemon.stop().await;
 }
 
+/// The limit is put upon the daemon while it runs: as many files as it has open, and one more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_no_file_can_be_opened_prices_go_on_and_nobody_spins() {
+    let exchange = Exchange::start().await;
+    let lab = Lab::with(&Settings::quiet().coinbase(&exchange));
+    let daemon = lab.daemon().await;
+    let mut inside = daemon.stream().await;
+    exchange.subscribed("BTC-USD").await;
+    let pid = daemon.pid();
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its files").count();
+    let limit = format!("--nofile={}", open + 1);
+    let limited = tokio::process::Command::new("prlimit").args(["--pid", &pid.to_string(), &limit]).status();
+    assert!(limited.await.expect("prlimit(1)").success());
+    let mut crowd = Vec::new();
+    for _ in 0..40 {
+        crowd.push(TcpStream::connect(daemon.authority()).await.expect("the kernel takes it"));
+    }
+    let refusals = || daemon.log().matches("cannot accept a connection").count();
+    crate::harness::eventually("it says so", async || (refusals() > 0).then_some(())).await;
+    for price in 60_000..60_010 {
+        let price = price.to_string();
+        exchange.trade("BTC-USD", &price);
+        inside.until("the price", |frame| frame["type"] == "price" && frame["price"] == price).await;
+    }
+    // Ten a second, where a loop without a pause makes ten thousand.
+    assert!(refusals() < 2_000, "{} attempts", refusals());
+    drop(crowd);
+    daemon.api().price("BTC", "60009").await;
+    let log = daemon.stop().await;
+    assert!(!log.contains("panicked"), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_somebody_else_holds_is_waited_for() {
     let (lab, daemon) = quiet().await;

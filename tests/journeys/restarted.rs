@@ -96,10 +96,10 @@ async fn a_bad_reload_changes_nothing_and_a_good_one_is_taken_up() {
         .await;
     assert_eq!(daemon.api().get(&format!("/alerts/{id}")).await.status, 200, "it goes on as before");
 
-    let (token, mut stream) = (daemon.token().to_owned(), daemon.stream().await);
+    let (known, mut stream) = (daemon.token().to_owned(), daemon.stream().await);
     lab.configure(&settings.webhook("phone", &receiver).to_string());
     daemon.reload().await;
-    assert_eq!(daemon.token(), token, "programs that run keep their way in");
+    assert_eq!(daemon.token(), known, "programs that run keep their way in");
     stream.until("hello again", |frame| frame["type"] == "hello").await;
     let other = json!({"name": "webhook:other", "settings": {"url": receiver.url("other")}});
     assert_eq!(daemon.api().post("/channels", &other).await.status, 201);

@@ -30,7 +30,8 @@ const WITH_BODY: [Refusal; 3] = [
     ("422", "A value that cannot be taken"),
 ];
 /// Of a call that wants a token.
-const WITH_TOKEN: [Refusal; 1] = [("401", "No token, or not a good one")];
+const WITH_TOKEN: [Refusal; 2] =
+    [("401", "No token, or not a good one"), ("429", "Too often; `Retry-After` says when to come again")];
 /// Statuses whose annotation may be without words.
 const WORDS: [Refusal; 11] = [
     ("101", "The WebSocket is open"),
@@ -265,7 +266,7 @@ mod tests {
     fn every_call_says_what_the_layers_around_it_refuse() {
         let document = document();
         let delete = &document["paths"]["/alerts/{id}"]["delete"]["responses"];
-        for status in ["204", "400", "401", "403", "404", "412", "421", "503"] {
+        for status in ["204", "400", "401", "403", "404", "412", "421", "429", "503"] {
             assert!(
                 delete[status]["description"].as_str().is_some_and(|words| !words.is_empty()),
                 "{status}: {delete}"
