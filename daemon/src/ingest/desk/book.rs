@@ -124,7 +124,7 @@ impl Book {
 
     /// Takes a piece of news.
     pub(super) fn news(&mut self, News { feed, what }: News, now: Now, out: &mut Vec<Out>) {
-        match what {
+        match what.received_by(now.wall) {
             What::Tick(tick) => {
                 if let Some(tick) = self.receive(feed, tick, now, out) {
                     out.push(Out::Observe(Observation::Tick(tick)));
