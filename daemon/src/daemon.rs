@@ -328,7 +328,13 @@ impl Daemon {
         roles.spawn(async move { ("evaluate", evaluate.run(ticks, changes).await) });
 
         let recorder = record::run(trades, store.clone(), hub.clone(), clock.clone());
-        roles.spawn(async move { ("record", recorder.await) });
+        // The hub ends with the last who can tell it something: not before the recorder has asked it for the last prices.
+        let hub_lives = events_tx.clone();
+        roles.spawn(async move {
+            let ended = recorder.await;
+            drop(hub_lives);
+            ("record", ended)
+        });
 
         let keep = Keep { bars: config.data.keep_bars, history: config.data.keep_history };
         let pruning = retention::run(store.clone(), keep, clock.clone(), metrics.clone(), stop.clone());
