@@ -151,7 +151,16 @@ mod tests {
         let price = "60000".parse().expect("a price");
         let from = at(second);
         let to = from.plus(Span::from_seconds(60));
-        let bar = Candle { from, to, open: price, high: price, low: price, close: price, volume: None, session: Session::Regular };
+        let bar = Candle {
+            from,
+            to,
+            open: price,
+            high: price,
+            low: price,
+            close: price,
+            volume: None,
+            session: Session::Regular,
+        };
         let symbol = "BTC".parse().expect("a symbol");
         let ticker = Ticker {
             symbol,
