@@ -146,7 +146,7 @@ async fn the_daemons_own_history_is_asked_of_the_daemon() {
     for minute in now - 60..now - 5 {
         let high = if minute == now - 30 { "60500" } else { "59500" };
         let row = rusqlite::params![minute, high];
-        db.execute("INSERT INTO bars VALUES (1, ?1, 1, '59000', ?2, '58000', '59000')", row).expect("written");
+        db.execute("INSERT INTO bars (instrument, minute, session, open, high, low, close) VALUES (1, ?1, 1, '59000', ?2, '58000', '59000')", row).expect("written");
     }
     drop(db);
     let daemon = lab.daemon().await;

@@ -67,22 +67,6 @@ impl Terminal {
         self.keys.flush().await.expect("the terminal takes keys");
     }
 
-    /// Sends the program a signal by its name.
-    pub(crate) async fn signals(&self, signal: &str) {
-        let script = self.child.id().expect("it runs").to_string();
-        let below = async |parent: &str| {
-            let said = tokio::process::Command::new("pgrep").args(["-P", parent]).output().await.expect("pgrep(1)");
-            String::from_utf8_lossy(&said.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
-        };
-        let mut found = Vec::new();
-        for shell in below(&script).await {
-            found.extend(below(&shell).await);
-        }
-        let [program] = &found[..] else { panic!("one program on the terminal, not {found:?}") };
-        let sent = tokio::process::Command::new("kill").args(["-s", signal, program]).status().await.expect("kill(1)");
-        assert!(sent.success());
-    }
-
     /// Waits for the program's end: with 0, and with the terminal as it was.
     pub(crate) async fn ended(self) {
         let status = self.gives_back().await;
@@ -90,7 +74,7 @@ impl Terminal {
     }
 
     /// Waits for the program's end, with the terminal as it was: its modes as stty(1) has them, and the private ones of DEC and xterm.
-    pub(crate) async fn gives_back(mut self) -> std::process::ExitStatus {
+    async fn gives_back(mut self) -> std::process::ExitStatus {
         let status = timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("it can be waited for");
         let modes = |text: &str| -> Vec<String> {
             // What stty says is digits and colons alone; what was drawn may stand before it.

@@ -21,22 +21,6 @@ async fn the_demo_opens_on_a_terminal_and_gives_it_back() {
     assert_eq!(fs::read_dir(lab.path("tmp")).expect("a folder").count(), 0, "temporary data stayed behind");
 }
 
-/// docs/reliability.md, P29.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_signal_ends_the_dashboard_it_gives_the_terminal_back() {
-    for signal in ["TERM", "HUP", "INT"] {
-        let lab = Lab::with(&Settings::quiet());
-        fs::create_dir(lab.path("tmp")).expect("a folder");
-        let mut command = lab.bare(["demo", "--config"]);
-        command.arg(lab.config()).env("TMPDIR", lab.path("tmp"));
-        let terminal = Terminal::open(&lab, &command);
-        terminal.shows("SIMULATED").await;
-        terminal.shows("AAPL").await;
-        terminal.signals(signal).await;
-        terminal.gives_back().await;
-    }
-}
-
 /// docs/reliability.md, P29: the daemon goes, everything stays browsable, and q gives the terminal back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dashboard_that_has_lost_its_daemon_is_browsed_and_left() {

@@ -220,7 +220,8 @@ pub(crate) fn walk(last: Price, count: usize, interval: Span) -> Vec<Candle> {
                 close: p(close),
                 session: Session::Regular,
                 volume: Some(Price::new(
-                    ((close - open).abs() / unit * Decimal::from(40)).round_dp(2) + Decimal::from(8),
+                    ((close - open).abs() * Decimal::from(40)).checked_div(unit).unwrap_or_default().round_dp(2)
+                        + Decimal::from(8),
                 )),
             };
             close = open;
