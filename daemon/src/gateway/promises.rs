@@ -33,7 +33,7 @@ const WITH_BODY: [Refusal; 3] = [
 const WITH_TOKEN: [Refusal; 2] =
     [("401", "No token, or not a good one"), ("429", "Too often; `Retry-After` says when to come again")];
 /// Statuses whose annotation may be without words.
-const WORDS: [Refusal; 11] = [
+const WORDS: [Refusal; 12] = [
     ("101", "The WebSocket is open"),
     ("200", "Done"),
     ("201", "Made"),
@@ -41,6 +41,7 @@ const WORDS: [Refusal; 11] = [
     ("401", "No token, or not a good one"),
     ("404", "Not there, or another's"),
     ("409", "It contradicts what is there"),
+    ("410", "It was deleted too long ago"),
     ("412", "`If-Match` names another version"),
     ("422", "A value that cannot be taken"),
     ("426", "No WebSocket was asked for"),
