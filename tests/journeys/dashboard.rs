@@ -4,7 +4,7 @@ use std::fs;
 
 use bellwether_core::protocol::DaemonFile;
 
-use crate::harness::{Api, Exchange, Lab, Settings, eventually, lab::PROGRAM, terminal::Terminal};
+use crate::harness::{Api, Exchange, Lab, Receiver, Settings, eventually, lab::PROGRAM, terminal::Terminal};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_opens_on_a_terminal_and_gives_it_back() {
@@ -39,6 +39,57 @@ async fn a_dashboard_that_has_lost_its_daemon_is_browsed_and_left() {
     terminal.shows("coinbase").await;
     terminal.types("q").await;
     terminal.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_is_set_up_in_the_dashboard_and_its_test_says_what_was_answered() {
+    let receiver = Receiver::start().await;
+    let lab = Lab::with(&Settings::quiet());
+    let daemon = lab.daemon().await;
+    let mut terminal = Terminal::open(&lab, &lab.command([] as [&str; 0]));
+    terminal.shows("Watch").await;
+    terminal.types("5").await;
+    terminal.shows("new channel").await;
+    terminal.types("n").await;
+    terminal.shows("TOPIC").await;
+    terminal.types(&format!("{}\r", receiver.url("phone"))).await;
+    // The receiver wants signed messages, and this webhook has no secret: that is what its owner has to know.
+    terminal.shows("test over webhook:hook failed: 401").await;
+    terminal.types("q").await;
+    terminal.ended().await;
+    assert!(daemon.api().get("/channels").await.text.contains("webhook:hook"));
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_is_moved_on_the_chart_and_silenced_in_the_list() {
+    let exchange = Exchange::start().await;
+    exchange.trade("BTC-USD", "59990.25");
+    let lab = Lab::with(&Settings::quiet().coinbase(&exchange));
+    let daemon = lab.daemon().await;
+    let id = daemon.api().alert("BTC crosses up 60100 each").await;
+    let mut terminal = Terminal::open(&lab, &lab.command([] as [&str; 0]));
+    terminal.shows("59,990.25").await;
+    terminal.types("2").await;
+    terminal.shows("60,100").await;
+    // Into the hand, a hundred up by the keys, then by the number itself.
+    terminal.types("\t").await;
+    terminal.shows("tick up").await;
+    terminal.types("60250").await;
+    terminal.types("\r").await;
+    let path = format!("/alerts/{id}");
+    eventually("the level where it was put", async || {
+        (daemon.api().get(&path).await.json()["target_price"] == "60250").then_some(())
+    })
+    .await;
+    terminal.types("3z").await;
+    terminal.shows("Silence").await;
+    terminal.types("1").await;
+    eventually("the alert silenced", async || daemon.api().get(&path).await.json()["snoozed_until"].as_str().map(drop))
+        .await;
+    terminal.types("q").await;
+    terminal.ended().await;
+    daemon.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

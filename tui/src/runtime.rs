@@ -271,6 +271,10 @@ impl Loop {
                 let answer = api.test_channel(&name).await;
                 Reply::Tested(name, answer)
             }),
+            Effect::SetUpChannel(setup) => self.call(|api| async move {
+                let answer = api.set_up_channel(&setup.name, &setup.settings).await;
+                Reply::ChannelSetUp(setup.name, answer)
+            }),
             Effect::Resend(id) => self.call(move |api| async move { Reply::Resent(id, api.resend(id).await) }),
             Effect::FetchSparklines => self.call(|api| async move { Reply::Sparklines(api.prices(&[], true).await) }),
             Effect::FetchCandles(symbol, interval, before) => self.call(move |api| async move {

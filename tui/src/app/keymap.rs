@@ -168,6 +168,7 @@ pub(crate) enum Action {
     Compare,
     Freeze,
     TestChannel,
+    SetUpChannel,
     Resend,
     Retry,
     Mouse,
@@ -284,6 +285,7 @@ const fn bind(
             | Action::Undo
             | Action::PauseAlert
             | Action::TestChannel
+            | Action::SetUpChannel
             | Action::Resend
             | Action::RowUp
             | Action::RowDown
@@ -371,6 +373,7 @@ pub(crate) const KEYMAP: &[Binding] = &{
         bind(C::History, &[c('X')], A::AcknowledgeAll, "acknowledge everything", None),
         // Health
         bind(C::Health, &[c('s')], A::TestChannel, "send a test over the channel", Some("send a test")),
+        bind(C::Health, &[c('n')], A::SetUpChannel, "set up a channel: phone, mail, messenger", Some("new channel")),
         // Everywhere
         bind(C::Everywhere, &[c('1')], A::Screen(Screen::Watch), "Watch: prices, chart, alerts", None),
         bind(C::Everywhere, &[c('2')], A::Screen(Screen::Chart), "Chart: the instrument alone", None),

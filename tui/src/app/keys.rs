@@ -196,6 +196,7 @@ fn on_screen(app: &mut App, action: Action) -> Vec<Effect> {
                 return vec![Effect::TestChannel(name)];
             }
         }
+        Action::SetUpChannel => prompt::channel(app),
         Action::Resend => {
             let dead = app.event_id().map(|id| app.dead_deliveries(id)).unwrap_or_default();
             if dead.is_empty() {

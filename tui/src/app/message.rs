@@ -57,6 +57,8 @@ pub(crate) enum Reply {
     Status(Result<Box<Status>, ApiError>),
     /// A channel's test.
     Tested(ChannelName, Result<ChannelTest, ApiError>),
+    /// A channel was to be set up.
+    ChannelSetUp(ChannelName, Result<(), ApiError>),
     /// A delivery was to be sent again.
     Resent(DeliveryId, Result<Delivery, ApiError>),
     /// What this line would have done.
@@ -102,6 +104,8 @@ pub(crate) enum Effect {
     FetchStatus,
     /// Send a test message.
     TestChannel(ChannelName),
+    /// Set up a channel.
+    SetUpChannel(Box<super::setup::Setup>),
     /// Have a delivery sent again.
     Resend(DeliveryId),
     /// Ask what this line would have done.

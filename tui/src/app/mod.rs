@@ -36,6 +36,7 @@ pub(crate) mod prompt;
 mod quiet;
 pub(crate) mod rebind;
 pub(crate) mod settings;
+pub(crate) mod setup;
 mod sheet;
 mod studies;
 mod study;

@@ -1,8 +1,8 @@
-//! One line that is asked for: the filter of the table, the name of a list, a holding.
+//! One line that is asked for: the filter of the table, the name of a list, a holding, a channel and its secret.
 
 use bellwether_core::{config::dashboard::Holding, instrument::Symbol, price::Price};
 
-use super::{Action, App, Effect, Filter, Line, Overlay, keys, lists, settings};
+use super::{Action, App, Effect, Filter, Line, Overlay, keys, lists, settings, setup, setup::Setup};
 
 /// The most bytes of an answer.
 const MOST: usize = 200;
@@ -16,6 +16,10 @@ pub(crate) enum Asks {
     NewList,
     /// How much of an instrument the user holds.
     Holding(Symbol),
+    /// Which channel to set up.
+    Channel,
+    /// The secret of that channel.
+    Secret(Box<Setup>),
 }
 
 /// The question and what has been answered so far.
@@ -34,7 +38,14 @@ impl Prompt {
             Asks::Filter(_) => " filter ▸ ".to_owned(),
             Asks::NewList => " new list ▸ ".to_owned(),
             Asks::Holding(symbol) => format!(" {symbol} held ▸ "),
+            Asks::Channel => " new channel ▸ ".to_owned(),
+            Asks::Secret(setup) => format!(" {} ▸ ", setup.name),
         }
+    }
+
+    /// Whether the answer is typed unseen.
+    pub(crate) const fn is_secret(&self) -> bool {
+        matches!(self.asks, Asks::Secret(_))
     }
 
     /// What could stand there.
@@ -43,17 +54,21 @@ impl Prompt {
             Asks::Filter(_) => "+2% in 24h and crypto",
             Asks::NewList => "tech",
             Asks::Holding(_) => "0.25 at 41200.50",
+            Asks::Channel => "ntfy a-topic-that-nobody-guesses",
+            Asks::Secret(_) => "",
         }
     }
 
     /// What it is for, in a sentence.
-    pub(crate) const fn help(&self) -> &'static str {
-        match self.asks {
+    pub(crate) fn help(&self) -> &'static str {
+        match &self.asks {
             Asks::Filter(_) => {
                 "Rows stay that meet it: a condition of the alert language without an instrument, or a word such as crypto, stocks, alerts, held, live, stale; joined with and, or."
             }
             Asks::NewList => "A list of your own begins with the selected instrument. [ and ] go through the lists.",
             Asks::Holding(_) => "How many, then `at` and what one cost in the instrument's currency. 0 means none.",
+            Asks::Channel => setup::FORMS,
+            Asks::Secret(setup) => setup.wants.map_or("", |(_, words)| words),
         }
     }
 }
@@ -77,6 +92,11 @@ pub(super) fn holding(app: &mut App) {
         None => h.quantity.to_string(),
     });
     ask(app, Asks::Holding(symbol), Line::new(known));
+}
+
+/// Asks which channel to set up.
+pub(super) fn channel(app: &mut App) {
+    ask(app, Asks::Channel, Line::default());
 }
 
 fn ask(app: &mut App, asks: Asks, line: Line) {
@@ -139,6 +159,15 @@ fn accept(app: &mut App, prompt: &mut Prompt) -> Result<Vec<Effect>, String> {
         Asks::Filter(_) if text.trim().is_empty() => Ok(Vec::new()),
         Asks::Filter(_) => Filter::read(text, app).map(|_| Vec::new()),
         Asks::NewList => lists::make(app, text),
+        Asks::Channel => {
+            let setup = Box::new(Setup::read(text)?);
+            if setup.wants.is_some() {
+                ask(app, Asks::Secret(setup), Line::default());
+                return Ok(Vec::new());
+            }
+            Ok(vec![Effect::SetUpChannel(setup)])
+        }
+        Asks::Secret(setup) => Ok(vec![Effect::SetUpChannel(Box::new(Setup::clone(setup).with_secret(text)?))]),
         Asks::Holding(symbol) => {
             let (symbol, held) = (*symbol, read_holding(text)?);
             Ok(settings::change(app, |s| match held {

@@ -4,10 +4,11 @@ use bellwether_core::{
     alert::AlertId,
     board::{Board, Snapshot},
     catalog::Catalog,
+    condition::ChannelName,
     event::{AlertRow, Event},
     firing::Firing,
     instrument::Symbol,
-    protocol::{AlertAnswer, ChannelView, ServerFrame},
+    protocol::{AlertAnswer, ChannelTest, ChannelView, ServerFrame},
     text,
     time::{Span, Timestamp},
 };
@@ -306,12 +307,13 @@ fn on_reply(app: &mut App, reply: Reply) -> Vec<Effect> {
         Reply::Status(answer) => {
             app.inside.answered(answer.map(|status| *status).map_err(|error| text::sanitize(&error.to_string())));
         }
-        Reply::Tested(name, Ok(test)) => {
-            let (tone, word) = if test.accepted { (Tone::Info, "accepted") } else { (Tone::Trouble, "failed") };
-            app.toasts.push(tone, text::sanitize(&format!("test over {name} {word}: {}", test.answer)), app.now);
-            return vec![Effect::FetchChannels];
-        }
+        Reply::Tested(name, Ok(test)) => return on_tested(app, &name, &test),
         Reply::Tested(name, Err(error)) => trouble(app, &format!("test over {name}"), &error),
+        Reply::ChannelSetUp(name, Ok(())) => {
+            app.toasts.push(Tone::Info, format!("{name} is set up; a test is on its way …"), app.now);
+            return vec![Effect::FetchChannels, Effect::TestChannel(name)];
+        }
+        Reply::ChannelSetUp(name, Err(error)) => trouble(app, &format!("{name} is not set up"), &error),
         Reply::Resent(id, Ok(delivery)) => {
             app.toasts.push(Tone::Info, format!("{id} over {} is sent again", delivery.channel), app.now);
         }
@@ -417,6 +419,13 @@ fn on_saved(app: &mut App, answer: Result<AlertAnswer, ApiError>) -> Vec<Effect>
         }
     }
     effects
+}
+
+/// Says what became of a test.
+fn on_tested(app: &mut App, name: &ChannelName, test: &ChannelTest) -> Vec<Effect> {
+    let (tone, word) = if test.accepted { (Tone::Info, "accepted") } else { (Tone::Trouble, "failed") };
+    app.toasts.push(tone, text::sanitize(&format!("test over {name} {word}: {}", test.answer)), app.now);
+    vec![Effect::FetchChannels]
 }
 
 /// A test over each channel that an alert goes to.

@@ -23,10 +23,13 @@ use bellwether_core::{
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// How long any call may take, except a channel's test.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often, and how many times, the daemon is asked whether it uses a channel that was set up.
+const CHANNEL_LOOK: Duration = Duration::from_millis(100);
+const CHANNEL_LOOKS: u32 = 100;
 /// How long a channel's test may take: it waits for the mail server or the phone company.
 const TEST_PATIENCE: Duration = Duration::from_secs(45);
 /// How long a question to a provider may take.
@@ -252,6 +255,21 @@ impl ApiClient {
     /// The channels and whether they work (`GET /channels`).
     pub async fn channels(&self) -> Result<Vec<ChannelView>, ApiError> {
         self.listing(&["channels"], &[]).await
+    }
+
+    /// Sets up a channel (`POST /channels`), and waits until the daemon uses it: its parts are started anew for that.
+    pub async fn set_up_channel(&self, name: &ChannelName, settings: &Map<String, Value>) -> Result<(), ApiError> {
+        let key = format!("{:032x}", rand::random::<u128>());
+        let wanted = json!({ "name": name, "settings": settings });
+        let request = self.request(Method::POST, &["channels"], &[])?.header("Idempotency-Key", &key);
+        self.send(request.json(&wanted)).await?;
+        for _ in 0..CHANNEL_LOOKS {
+            if self.channels().await.is_ok_and(|all| all.iter().any(|channel| channel.name == *name)) {
+                break;
+            }
+            tokio::time::sleep(CHANNEL_LOOK).await;
+        }
+        Ok(())
     }
 
     /// Sends one test message and says what the other side answered (`POST /channels/{name}/test`).

@@ -7,7 +7,7 @@ use super::{
     pen::{Pen, piece, row, width, wrap},
     status,
 };
-use crate::app::{Action, App, Context, Target, keymap::bindings, prompt::Prompt};
+use crate::app::{Action, App, Context, Line, Target, keymap::bindings, prompt::Prompt};
 
 /// Draws the question over the bottom of the screen, so that the rows it is about stay in sight.
 pub(super) fn draw(app: &App, pen: &mut Pen<'_>, screen: Rect, prompt: &Prompt) {
@@ -17,7 +17,12 @@ pub(super) fn draw(app: &App, pen: &mut Pen<'_>, screen: Rect, prompt: &Prompt) 
     let area = Rect { y: screen.bottom() - tall, height: tall, ..screen };
     pen.clear(area, Style::new());
     let inner = if tall >= 5 && area.width >= 20 { pen.frame(area, &[], "", true) } else { area };
-    input(pen, row(inner, 0), &prompt.word(), &prompt.line, prompt.example());
+    if prompt.is_secret() {
+        let unseen = Line::new("*".repeat(prompt.line.text().chars().count()));
+        input(pen, row(inner, 0), &prompt.word(), &unseen, prompt.example());
+    } else {
+        input(pen, row(inner, 0), &prompt.word(), &prompt.line, prompt.example());
+    }
     if inner.height < 2 {
         return;
     }
