@@ -202,6 +202,10 @@ impl IntoResponse for ApiError {
             Self::Upgrade => {
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             }
+            // The rest of the body is not read, so nothing more can come over this connection: the caller has to know.
+            Self::TooLarge { .. } | Self::Slow => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             _ => {}
         }
         response
@@ -238,6 +242,14 @@ pub(crate) fn as_problem(response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_sends_too_much_is_told_that_the_connection_ends() {
+        for error in [ApiError::TooLarge { most: 1_024 }, ApiError::Slow] {
+            assert_eq!(error.into_response().headers()[header::CONNECTION], "close");
+        }
+        assert!(!ApiError::nothing().into_response().headers().contains_key(header::CONNECTION));
+    }
 
     #[test]
     fn nothing_that_orders_a_terminal_about_leaves_in_an_error() {
