@@ -76,10 +76,10 @@ fn inside(app: &App, theme: &Theme) -> (String, Style) {
         n => format!("{n} messages wait, the oldest for {}", format::age(Span::from_seconds(oldest))),
     };
     let memory = status.resident_bytes.map(|bytes| format!(", {} in memory", megabytes(bytes))).unwrap_or_default();
+    let clients = if status.sessions == 1 { "1 client".to_owned() } else { format!("{} clients", status.sessions) };
     let words = format!(
-        "up {}, {queue}, {} clients, {} firings in {}{memory}",
+        "up {}, {queue}, {clients}, {} firings in {}{memory}",
         format::age(app.now.since(status.started)),
-        status.sessions,
         status.database.firings,
         megabytes(status.database.size_bytes),
     );
