@@ -268,7 +268,7 @@ async fn busy(rate: u32) {
 }
 
 fn help(screen: &vt100::Screen) -> bool {
-    screen.contents().contains("Help")
+    screen.contents().contains("type to filter")
 }
 
 /// Another program, for comparison: its first picture, and what it costs while nobody types.
