@@ -75,10 +75,11 @@ fn dashboard() -> (App, Vec<Ticker>) {
         .map(|n| fixture::alert(n, &format!("{first} > {} every 1h", 100 + n), AlertState::Armed))
         .collect();
     fixture::feed(&mut app, [fixture::connected(), fixture::snapshot_of(tickers.clone(), rows, Vec::new())]);
+    // Bars of the instrument that is looked at, small pictures of all.
+    for interval in INTERVALS {
+        app.market.set_bars(first, interval, Ok(fixture::walk(tickers[0].price, 288, interval)));
+    }
     for ticker in &tickers {
-        for interval in INTERVALS {
-            app.market.set_bars(ticker.symbol, interval, Ok(fixture::walk(ticker.price, 288, interval)));
-        }
         let day = fixture::walk(ticker.price, 48, Span::from_seconds(1_800));
         app.market.set_spark(ticker.symbol, day.into_iter().map(|c| c.close).collect());
     }
@@ -91,7 +92,7 @@ fn moved(app: &App, ticker: &Ticker, n: u64) -> Message {
     let step = Decimal::new(i64::try_from(n % 97).expect("small") - 48, 2);
     let price = Price::new(ticker.price.decimal() + step);
     fixture::server(ServerFrame::Price {
-        seq: n + 2,
+        seq: app.board.seq() + 1,
         ticker: Ticker { price, as_of: app.now, received: app.now, ..ticker.clone() },
     })
 }
