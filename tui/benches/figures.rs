@@ -144,7 +144,7 @@ fn fill(database: &rusqlite::Connection) {
              INSERT INTO deliveries (firing, alert, owner, channel, lane, offered, state, attempts, created, finished, answer)
                  SELECT place, alert, owner, 'desktop', 2, recorded, 'sent', 1, recorded, recorded, 'accepted' FROM firings;
              INSERT OR IGNORE INTO instruments (symbol) VALUES ('BTC');
-             INSERT OR IGNORE INTO bars SELECT (SELECT id FROM instruments WHERE symbol = 'BTC'),
+             INSERT OR IGNORE INTO bars (instrument, minute, session, open, high, low, close) SELECT (SELECT id FROM instruments WHERE symbol = 'BTC'),
                  unixepoch() / 60 - n, 1, '60000.12', '60001.5', '59999', '60000.75' FROM many;
              COMMIT;
              PRAGMA wal_checkpoint(TRUNCATE);",
